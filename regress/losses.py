@@ -1,0 +1,88 @@
+"""Losses as pure elementwise functions of the residual u = prediction - target.
+
+Each gives rho(u) and psi(u) = rho'(u). They are written with operations that round the same in a
+vector as alone (+ - * /, abs, sign, clamp): a lane's bits may not depend on its neighbours.
+"""
+
+from abc import ABC, abstractmethod
+from typing import Annotated
+
+import torch
+from pydantic import Field
+from pydantic.dataclasses import dataclass
+
+from regress.text import STRICT, Form
+
+Positive = Annotated[float, Field(gt=0)]
+
+
+class Loss(Form, ABC):
+    """A loss rho of the residual, and its derivative psi, the influence function."""
+
+    @abstractmethod
+    def rho(self, u: torch.Tensor) -> torch.Tensor:
+        """The loss of each residual; any shape, the shape and dtype kept."""
+
+    @abstractmethod
+    def psi(self, u: torch.Tensor) -> torch.Tensor:
+        """The derivative of `rho` at each residual; any shape, the shape and dtype kept."""
+
+
+@dataclass(frozen=True, config=STRICT)
+class L2(Loss):
+    """Squared loss, halved: rho(u) = u**2 / 2 (Gauss, Legendre)."""
+
+    name = "l2"
+
+    def rho(self, u: torch.Tensor) -> torch.Tensor:
+        return (u * u).mul_(0.5)
+
+    def psi(self, u: torch.Tensor) -> torch.Tensor:
+        return u
+
+
+@dataclass(frozen=True, config=STRICT)
+class L1(Loss):
+    """Absolute loss: rho(u) = |u|; psi(0) = 0, as torch.nn.L1Loss has it."""
+
+    name = "l1"
+
+    def rho(self, u: torch.Tensor) -> torch.Tensor:
+        return u.abs()
+
+    def psi(self, u: torch.Tensor) -> torch.Tensor:
+        return u.sign()
+
+
+@dataclass(frozen=True, config=STRICT)
+class Huber(Loss):
+    """Huber (1964): rho(u) = u**2 / 2 for |u| <= delta, then delta |u| - delta**2 / 2."""
+
+    name = "huber"
+    delta: Positive = 1.0
+
+    def rho(self, u: torch.Tensor) -> torch.Tensor:
+        size = u.abs()
+        inner = size.clamp(max=self.delta)
+        # inner (|u| - inner / 2) is u**2 / 2 inside and delta |u| - delta**2 / 2 outside.
+        return size.sub_(inner, alpha=0.5).mul_(inner)
+
+    def psi(self, u: torch.Tensor) -> torch.Tensor:
+        return u.clamp(-self.delta, self.delta)
+
+
+@dataclass(frozen=True, config=STRICT)
+class SmoothL1(Loss):
+    """Smooth L1 (Girshick 2015), as torch.nn.SmoothL1Loss: Huber(beta) / beta."""
+
+    name = "smooth-l1"
+    beta: Positive = 1.0
+
+    def rho(self, u: torch.Tensor) -> torch.Tensor:
+        return Huber(self.beta).rho(u).div_(self.beta)
+
+    def psi(self, u: torch.Tensor) -> torch.Tensor:
+        return u.clamp(-self.beta, self.beta).div_(self.beta)
+
+
+LOSSES: dict[str, type[Loss]] = {cls.name: cls for cls in (L2, L1, Huber, SmoothL1)}

@@ -1,0 +1,162 @@
+"""What a trajectory is worth, in float64, whatever it was trained in."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from hashlib import blake2b
+from math import ceil
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from regress.fleet import WIDTH, Trajectory, one_thread
+from regress.losses import L2, Loss
+from regress.problems.affine import Affine
+from regress.problems.data import Data
+from regress.problems.problem import Problem
+
+Floats = NDArray[np.float64]
+
+DIVERGED_FACTOR = 1000.0
+_BLOCK = 4  # tiles evaluated in one go: at 1,000 rows, 512 KiB of residuals
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The metrics of L trials with R replicates at E epoch ends; not finite where a lane left the numbers.
+
+    A lane has `diverged` when its parameters are not finite or its error is over 1,000 times the
+    larger of 1 and its initial error, so that the verdict is the same in every dtype.
+    """
+
+    params: Floats  # (E, L, R, P), as trained
+    digests: NDArray[np.str_]  # (E, L, R), of the bits of the parameters
+    train_loss: Floats  # (E, L, R), mean rho on the contaminated training rows
+    val_loss: Floats  # (E, L, R), mean rho on the validation rows
+    param_error: Floats  # (E, L, R), the Euclidean distance to w*, intercept included
+    diverged: NDArray[np.bool_]  # (E, L, R)
+    first_nonfinite_step: NDArray[np.int64]  # (L, R), from 1; 0 is never
+    steps_per_epoch: int
+    excess_risk: Floats  # (L, R), mean u**2 / 2 on validation rows, at w minus at w*
+    val_median_abs_residual: Floats | None  # (L, R), in the user's units, where trials rank by it
+    epochs_to_tolerance: Floats  # (L, R), from 1; inf is never
+
+
+def evaluate(
+    problem: Problem,
+    data: Data,
+    targets: dict[Loss, Floats],
+    losses: Sequence[Loss],
+    start: Floats,
+    trajectory: Trajectory,
+    steps_per_epoch: int,
+    tolerance: float,
+) -> Outcome:
+    """The metrics of trials whose losses are `losses` (L); `targets` holds each loss's w* (R, P)."""
+    one_thread()
+    model = problem.model
+    params = trajectory.params.to(torch.float64).numpy()
+    final = params[-1:]
+    w_star = np.stack([targets[loss] for loss in losses])  # (L, R, P)
+    train = model.table(data.train_x, data.train_y, torch.float64)
+    val = model.table(data.val_x, data.val_y, torch.float64)
+    error = _distance(params, w_star)
+    squared = [L2()] * len(losses)
+    risk = mean_loss(model, val, squared, np.concatenate([final, w_star[None]]))
+    with np.errstate(invalid="ignore"):  # inf - inf of a lane that overflowed
+        excess_risk = risk[0] - risk[1]
+    return Outcome(
+        params=params,
+        digests=_digests(trajectory.params),
+        train_loss=mean_loss(model, train, losses, params),
+        val_loss=mean_loss(model, val, losses, params),
+        param_error=error,
+        diverged=~(error <= DIVERGED_FACTOR * np.maximum(1.0, _distance(start, w_star))),
+        first_nonfinite_step=trajectory.first_nonfinite,
+        steps_per_epoch=steps_per_epoch,
+        excess_risk=excess_risk,
+        val_median_abs_residual=(
+            problem.target_scale * _median_abs_residual(model, val, final[0])
+            if problem.ranking == "val_median_abs_residual"
+            else None
+        ),
+        epochs_to_tolerance=_first_epoch(error <= tolerance),
+    )
+
+
+def mean_loss(
+    model: Affine, rows: torch.Tensor, losses: Sequence[Loss], params: Floats
+) -> Floats:
+    """Mean rho (E, L, R) over rows (R, n, C) at parameters (E, L, R, P), loss i for lane i."""
+    epochs, _, replicates, _ = params.shape
+    result = np.empty(params.shape[:3])
+    for loss in dict.fromkeys(losses):
+        own = [i for i, other in enumerate(losses) if other == loss]
+        for r in range(replicates):
+            columns = _mean_columns(model, rows[r], loss, params[:, own, r].reshape(-1, params.shape[3]))
+            result[:, own, r] = columns.reshape(epochs, len(own))
+    return result
+
+
+def nearest_rank(values: Floats, q: float) -> Floats:
+    """The q-quantile over the last axis: the smallest value that at least a share q does not exceed.
+
+    Never interpolated, and nan counts as +inf: half the replicates diverged is not a finite median.
+    """
+    ranked = np.sort(np.where(np.isnan(values), np.inf, values), axis=-1)
+    return np.asarray(ranked[..., max(ceil(q * values.shape[-1]) - 1, 0)])
+
+
+def _mean_columns(model: Affine, rows: torch.Tensor, loss: Loss, params: Floats) -> Floats:
+    """Mean rho (K,) over rows (n, C) at parameters (K, P), in products of the fleet's width."""
+    count = len(params)
+    tiles = -(-count // WIDTH)
+    padded = np.zeros((tiles * WIDTH, params.shape[1]))
+    padded[:count] = params
+    w = torch.from_numpy(padded).view(tiles, WIDTH, -1).transpose(1, 2)
+    state = model.state(w)
+    means = [
+        loss.rho(model.residual(rows.expand(len(block), *rows.shape), block)).mean(dim=1)
+        for block in state.split(_BLOCK)
+    ]
+    return torch.cat(means).flatten()[:count].numpy()
+
+
+def _median_abs_residual(model: Affine, rows: torch.Tensor, params: Floats) -> Floats:
+    """Median |u| (L, R) over rows (R, n, C) at parameters (L, R, P)."""
+    count, replicates, size = params.shape
+    result = np.empty((count, replicates))
+    for r in range(replicates):
+        for first in range(0, count, WIDTH):
+            lanes = slice(first, min(first + WIDTH, count))
+            w = torch.zeros(1, size, WIDTH, dtype=torch.float64)
+            w[0, :, : lanes.stop - first] = torch.from_numpy(params[lanes, r].T)
+            residual = model.residual(rows[r : r + 1], model.state(w)).abs()[0].numpy()
+            result[lanes, r] = np.median(residual, axis=0)[: lanes.stop - first]
+    return result
+
+
+def _distance(params: Floats, w_star: Floats) -> Floats:
+    # Parameter by parameter: every sum in the same order, whatever the shape.
+    with np.errstate(over="ignore", invalid="ignore"):
+        squares = (params - w_star) ** 2
+        total = squares[..., 0].copy()
+        for p in range(1, squares.shape[-1]):
+            total += squares[..., p]
+    return np.asarray(np.sqrt(total))
+
+
+def _first_epoch(reached: NDArray[np.bool_]) -> Floats:
+    return np.where(reached.any(axis=0), reached.argmax(axis=0) + 1.0, np.inf)
+
+
+def _digests(params: torch.Tensor) -> NDArray[np.str_]:
+    """Sixteen hexadecimal digits for each parameter vector's bits, little-endian."""
+    values = params.numpy()
+    raw = np.ascontiguousarray(values.astype(values.dtype.newbyteorder("<"), copy=False))
+    size = raw.shape[-1] * raw.itemsize
+    view = memoryview(raw).cast("B")
+    digests = [
+        blake2b(view[i : i + size], digest_size=8).hexdigest() for i in range(0, len(view), size)
+    ]
+    return np.array(digests).reshape(params.shape[:-1])

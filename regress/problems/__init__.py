@@ -1,0 +1,10 @@
+"""Problems: a data set and a model to fit it."""
+
+from regress.problems.data import Data
+from regress.problems.linear import Linear
+from regress.problems.problem import Problem
+from regress.problems.table import Table
+
+PROBLEMS: dict[str, type[Problem]] = {cls.name: cls for cls in (Linear, Table)}
+
+__all__ = ["PROBLEMS", "Data", "Linear", "Problem", "Table"]

@@ -1,0 +1,44 @@
+"""The rows of a problem, all replicates stacked."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Data:
+    """R replicates of n training rows and m validation rows with F features, in float64.
+
+    `truth` holds the P generating parameters of each replicate, or None where nobody knows them;
+    `contaminated` marks the training rows that a contamination replaced.
+    """
+
+    train_x: Floats  # (R, n, F)
+    train_y: Floats  # (R, n)
+    val_x: Floats  # (R, m, F)
+    val_y: Floats  # (R, m)
+    truth: Floats | None  # (R, P)
+    contaminated: NDArray[np.bool_]  # (R, n)
+
+    def __post_init__(self) -> None:
+        for name, x, y in (
+            ("train", self.train_x, self.train_y),
+            ("val", self.val_x, self.val_y),
+        ):
+            # A target of shape (n, 1) beside predictions of shape (n,) would broadcast to (n, n).
+            if y.shape != x.shape[:2]:
+                raise ValueError(
+                    f"{name}_y has shape {y.shape}, expected {x.shape[:2]}: one target a row"
+                )
+
+    @property
+    def replicates(self) -> int:
+        return len(self.train_y)
+
+    @property
+    def rows(self) -> int:
+        """Training rows of one replicate, n."""
+        return self.train_y.shape[1]

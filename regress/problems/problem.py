@@ -1,0 +1,61 @@
+"""What every problem gives the rest of the house."""
+
+from abc import ABC, abstractmethod
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from regress.problems.affine import Affine
+from regress.problems.data import Data
+from regress.text import Form
+
+Floats = NDArray[np.float64]
+Ranking = Literal["param_error", "val_median_abs_residual"]
+
+
+class Problem(Form, ABC):
+    """A data set and a model to fit it."""
+
+    @property
+    @abstractmethod
+    def train_rows(self) -> int:
+        """Training rows of one replicate."""
+
+    @property
+    @abstractmethod
+    def parameter_names(self) -> tuple[str, ...]:
+        """Names of the P parameters, the intercept last."""
+
+    @property
+    @abstractmethod
+    def model(self) -> Affine:
+        """The model that the fleet trains."""
+
+    @property
+    @abstractmethod
+    def knows_truth(self) -> bool:
+        """Whether the generating parameters are known."""
+
+    @property
+    @abstractmethod
+    def ranking(self) -> Ranking:
+        """The final metric by which trials are ranked, less being better."""
+
+    @property
+    @abstractmethod
+    def identity(self) -> str:
+        """What determines the rows and nothing else; goes into every digest."""
+
+    @abstractmethod
+    def draw(self, seed: int, replicates: int) -> Data:
+        """The clean rows of replicates 0 .. replicates - 1; each depends on (seed, replicate) only."""
+
+    @abstractmethod
+    def in_user_units(self, params: Floats) -> Floats:
+        """Parameters (..., P) as the fleet trains them, in the units of the user's own columns."""
+
+    @property
+    @abstractmethod
+    def target_scale(self) -> float:
+        """Units of the user's target in one unit of the fleet's."""

@@ -1,0 +1,190 @@
+"""A table of one's own: numeric columns, one of them the target."""
+
+import math
+from dataclasses import dataclass as plain_dataclass
+from functools import lru_cache
+from hashlib import sha256
+from pathlib import Path
+from typing import Annotated, Literal
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from pydantic import Field
+from pydantic.dataclasses import dataclass
+
+from regress import streams
+from regress.errors import InputError, nearest
+from regress.problems.affine import Affine
+from regress.problems.data import Data
+from regress.problems.problem import Problem, Ranking
+from regress.text import STRICT
+
+Floats = NDArray[np.float64]
+Dataset = Literal["stackloss", "engel"]
+
+
+@dataclass(frozen=True, config=STRICT)
+class Table(Problem):
+    """A CSV or Parquet file with a target column, or a data set that ships inside statsmodels.
+
+    Every column, the target too, is trained with mean 0 and standard deviation 1 over the whole table,
+    a change of units that an affine model cannot notice: whatever a study states in numbers (delta,
+    shift, tolerance) is in standard deviations. Coefficients are reported in the table's own units.
+    `holdout` is the share of rows kept for validation, redrawn for each replicate.
+    """
+
+    name = "table"
+    path: str | None = None
+    dataset: Dataset | None = None
+    target: str | None = None
+    holdout: Annotated[float, Field(gt=0, lt=1)] = 0.2
+
+    def __post_init__(self) -> None:
+        if (self.path is None) == (self.dataset is None):
+            raise InputError("needs either a path or a dataset")
+        if self.path is not None and self.target is None:
+            raise InputError("needs the argument 'target', the column to predict")
+
+    @property
+    def columns(self) -> "Columns":
+        """The table's content, read once for each state of the file."""
+        if self.dataset is not None:
+            return _read_dataset(self.dataset, self.target)
+        file = Path(str(self.path)).expanduser()
+        try:
+            state = file.stat()
+        except OSError as error:
+            raise InputError(
+                f"problem: cannot read the table {self.path}: {error.strerror}"
+            ) from None
+        return _read_file(file, str(self.target), state.st_mtime_ns, state.st_size)
+
+    @property
+    def held_out_rows(self) -> int:
+        return math.ceil(self.holdout * len(self.columns.y))
+
+    @property
+    def train_rows(self) -> int:
+        return len(self.columns.y) - self.held_out_rows
+
+    @property
+    def parameter_names(self) -> tuple[str, ...]:
+        return (*self.columns.features, "intercept")
+
+    @property
+    def model(self) -> Affine:
+        return Affine(len(self.columns.features))
+
+    @property
+    def knows_truth(self) -> bool:
+        return False
+
+    @property
+    def ranking(self) -> Ranking:
+        return "val_median_abs_residual"
+
+    @property
+    def identity(self) -> str:
+        return f"table(content={self.columns.digest}, holdout={self.holdout!r})"
+
+    @property
+    def target_scale(self) -> float:
+        return float(self.columns.y.std())
+
+    def draw(self, seed: int, replicates: int) -> Data:
+        table = self.columns
+        x = (table.x - table.x.mean(axis=0)) / table.x.std(axis=0)
+        y = (table.y - table.y.mean()) / table.y.std()
+        order = np.stack(
+            [streams.permutation(len(y), seed, "holdout", r) for r in range(replicates)]
+        )
+        held_out = np.sort(order[:, : self.held_out_rows], axis=1)
+        kept = np.sort(order[:, self.held_out_rows :], axis=1)
+        return Data(
+            train_x=x[kept],
+            train_y=y[kept],
+            val_x=x[held_out],
+            val_y=y[held_out],
+            truth=None,
+            contaminated=np.zeros(kept.shape, bool),
+        )
+
+    def in_user_units(self, params: Floats) -> Floats:
+        table = self.columns
+        slopes = params[..., :-1] * table.y.std() / table.x.std(axis=0)
+        level = params[..., -1:] * table.y.std() + table.y.mean()
+        intercept = level - (slopes * table.x.mean(axis=0)).sum(axis=-1, keepdims=True)
+        return np.concatenate([slopes, intercept], axis=-1)
+
+
+@plain_dataclass(frozen=True)
+class Columns:
+    """The checked content of a table: features (n, F), target (n,), in the user's units."""
+
+    features: tuple[str, ...]
+    target: str
+    x: Floats
+    y: Floats
+
+    @property
+    def digest(self) -> str:
+        content = sha256("\0".join([*self.features, self.target]).encode())
+        content.update(np.ascontiguousarray(self.x).tobytes())
+        content.update(np.ascontiguousarray(self.y).tobytes())
+        return content.hexdigest()[:16]
+
+
+@lru_cache(maxsize=8)
+def _read_dataset(dataset: Dataset, target: str | None) -> Columns:
+    import statsmodels.datasets
+
+    loaded = getattr(statsmodels.datasets, dataset).load_pandas()
+    return check_columns(loaded.data, target or loaded.endog.name, dataset)
+
+
+@lru_cache(maxsize=8)
+def _read_file(file: Path, target: str, _modified: int, _size: int) -> Columns:
+    readers = {".csv": pd.read_csv, ".parquet": pd.read_parquet}
+    if file.suffix not in readers:
+        raise InputError(f"problem: the table {file} ends in {file.suffix!r}, expected .csv or .parquet")
+    try:
+        frame = readers[file.suffix](file)
+    except Exception as error:  # each reader has its own errors for a file it cannot make sense of
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise InputError(f"problem: cannot read the table {file}: {reason}") from None
+    return check_columns(frame, target, str(file))
+
+
+def check_columns(frame: pd.DataFrame, target: str, source: str) -> Columns:
+    """The numeric content of `frame`; raises InputError at the first row and column that is not."""
+    frame = frame.rename(columns=str)
+    names = list(frame.columns)
+    if target not in names:
+        raise InputError(f"problem: {source} has no target column {target!r}; {nearest(target, names)}")
+    if len(set(names)) < len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise InputError(f"problem: {source} has two columns named {twice!r}")
+    if len(names) < 2:
+        raise InputError(f"problem: {source} has no column beside the target {target!r}")
+    if len(frame) < 5:
+        raise InputError(f"problem: {source} has {len(frame)} rows, expected at least 5")
+    columns = {name: _numbers(frame[name], source) for name in names}
+    features = tuple(name for name in names if name != target)
+    return Columns(features, target, np.stack([columns[f] for f in features], 1), columns[target])
+
+
+def _numbers(column: "pd.Series[float]", source: str) -> Floats:
+    values = pd.to_numeric(column, errors="coerce").to_numpy(np.float64, na_value=np.nan)
+    if (bad := ~np.isfinite(values)).any():
+        row = int(bad.argmax())
+        given = column.iloc[row]
+        shown = "nothing" if pd.isna(given) else repr(given)
+        raise InputError(
+            f"problem: {source} has {shown} in row {row + 1}, column {column.name!r}, expected a number"
+        )
+    if np.ptp(values) == 0:
+        raise InputError(
+            f"problem: {source} has the constant column {column.name!r}; the intercept is added anyway"
+        )
+    return values

@@ -1,0 +1,41 @@
+"""One random stream per purpose.
+
+Philox4x64 in counter mode, keyed by (seed, purpose) and started at the block (replicate, index): any
+stream can be opened without drawing another, so a trial's draws depend on nothing but its own keys.
+NumPy promises the raw bits, not the distributions of `Generator`; what is made of them is made here.
+"""
+
+from hashlib import blake2b
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import ndtri
+
+Floats = NDArray[np.float64]
+
+
+def bits(n: int, seed: int, purpose: str, replicate: int = 0, index: int = 0) -> NDArray[np.uint64]:
+    """`n` raw 64-bit words of the stream (seed, purpose, replicate, index)."""
+    word = int.from_bytes(blake2b(purpose.encode(), digest_size=8).digest(), "little")
+    key = np.array([seed, word], np.uint64)
+    counter = np.array([0, 0, index, replicate], np.uint64)
+    return np.random.Philox(key=key, counter=counter).random_raw(n)
+
+
+def uniforms(n: int, seed: int, purpose: str, replicate: int = 0, index: int = 0) -> Floats:
+    """`n` numbers uniform on the open interval (0, 1), each the middle of one of 2**52 cells."""
+    # 52 bits, not 53: the middle of the last of 2**53 cells would round to 1.
+    cells = bits(n, seed, purpose, replicate, index) >> np.uint64(12)
+    return (cells.astype(np.float64) + 0.5) * 2.0**-52
+
+
+def normals(n: int, seed: int, purpose: str, replicate: int = 0, index: int = 0) -> Floats:
+    """`n` standard normal numbers, by the inverse distribution function."""
+    return np.asarray(ndtri(uniforms(n, seed, purpose, replicate, index)))
+
+
+def permutation(
+    n: int, seed: int, purpose: str, replicate: int = 0, index: int = 0
+) -> NDArray[np.intp]:
+    """A uniform permutation of 0..n-1: the ranks of `n` raw words."""
+    return np.argsort(bits(n, seed, purpose, replicate, index), kind="stable")

@@ -1,0 +1,140 @@
+"""The MLflow store: opened and checked once, before anything runs side by side."""
+
+import logging
+import sqlite3
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import mlflow
+import requests
+import sqlalchemy
+from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
+
+from regress.errors import InputError
+
+_PATIENCE = 5.0  # seconds for a tracking server to answer at all
+
+
+@dataclass(frozen=True)
+class Store:
+    """An MLflow tracking store that answered, and whose schema fits."""
+
+    uri: str
+    client: MlflowClient
+
+    @property
+    def is_server(self) -> bool:
+        return urlsplit(self.uri).scheme in ("http", "https")
+
+    @property
+    def ui(self) -> str:
+        """Where the UI is, or would be after `ui_command`."""
+        return self.uri.rstrip("/") if self.is_server else "http://127.0.0.1:5000"
+
+    @property
+    def ui_command(self) -> str | None:
+        """What shows a store that no server serves; None where a server does."""
+        if self.is_server:
+            return None
+        default = f"sqlite:///{Path.cwd() / 'mlflow.db'}"
+        return "mlflow ui" if self.uri == default else f"mlflow ui --backend-store-uri {self.uri}"
+
+    def run_address(self, experiment_id: str, run_id: str) -> str:
+        return f"{self.ui}/#/experiments/{experiment_id}/runs/{run_id}"
+
+
+def open_store(uri: str | None = None) -> Store:
+    """The store at `uri`, by default MLflow's own choice; a fresh SQLite file is created.
+
+    Raises InputError where the store cannot be reached, read or written, or has another schema.
+    """
+    uri = uri or mlflow.get_tracking_uri()
+    scheme = urlsplit(uri).scheme
+    if scheme in ("http", "https"):
+        _check_server(uri)
+    elif scheme == "sqlite":
+        _check_sqlite(uri)
+    elif "+" in scheme or scheme in ("postgresql", "mysql", "mssql"):
+        _check_database(uri)
+    else:
+        raise InputError(
+            f"MLFLOW_TRACKING_URI: {uri} is neither a database nor an http address,"
+            " expected sqlite:///..., postgresql://... or http://..."
+        )
+    # MLflow announces each migration of a fresh store.
+    logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+    client = MlflowClient(uri)
+    try:
+        client.search_experiments(max_results=1)
+    except (MlflowException, sqlalchemy.exc.SQLAlchemyError) as error:
+        raise InputError(f"the tracking store {_shown(uri)} cannot be used: {_first(error)}") from None
+    return Store(uri, client)
+
+
+def experiment(store: Store, name: str) -> str:
+    """The id of the experiment `name`, created if need be."""
+    found = store.client.get_experiment_by_name(name)
+    if found is None:
+        try:
+            return str(store.client.create_experiment(name))
+        except MlflowException:  # another process was faster
+            found = store.client.get_experiment_by_name(name)
+    if found is None or found.lifecycle_stage != "active":
+        raise InputError(
+            f"name: the experiment {name!r} is deleted in {_shown(store.uri)};"
+            " restore it or choose another name"
+        )
+    return str(found.experiment_id)
+
+
+def _check_server(uri: str) -> None:
+    try:
+        answer = requests.get(f"{uri.rstrip('/')}/health", timeout=_PATIENCE)
+    except requests.RequestException:
+        raise InputError(
+            f"MLFLOW_TRACKING_URI: nothing answers at {_shown(uri)}, expected an MLflow server"
+        ) from None
+    if answer.status_code != requests.codes.ok:
+        raise InputError(
+            f"MLFLOW_TRACKING_URI: {_shown(uri)} answers {answer.status_code} to /health,"
+            " expected an MLflow server"
+        )
+
+
+def _check_sqlite(uri: str) -> None:
+    database = sqlalchemy.make_url(uri).database
+    if not database:
+        raise InputError(f"MLFLOW_TRACKING_URI: {uri} names no file, expected sqlite:///FILE")
+    file = Path(database)
+    is_new = not file.exists() or file.stat().st_size == 0
+    try:
+        connection = sqlite3.connect(file)
+        try:
+            if is_new:
+                # Readers and the writer do not block one another, and a commit is one fsync less.
+                connection.execute("PRAGMA journal_mode=WAL")
+            connection.execute("SELECT name FROM sqlite_master LIMIT 1").fetchall()
+        finally:
+            connection.close()
+    except sqlite3.Error as error:
+        raise InputError(f"MLFLOW_TRACKING_URI: cannot open {file}: {error}") from None
+
+
+def _check_database(uri: str) -> None:
+    # MLflow itself would try again for minutes.
+    try:
+        sqlalchemy.create_engine(uri).connect().close()
+    except (sqlalchemy.exc.SQLAlchemyError, ImportError) as error:
+        raise InputError(f"MLFLOW_TRACKING_URI: cannot reach {_shown(uri)}: {_first(error)}") from None
+
+
+def _shown(uri: str) -> str:
+    """`uri` without its password."""
+    return sqlalchemy.make_url(uri).render_as_string(hide_password=True)
+
+
+def _first(error: Exception) -> str:
+    return str(error).strip().splitlines()[0].rstrip(".")

@@ -1,0 +1,22 @@
+"""Order the training rows."""
+
+import numpy as np
+from numpy.typing import NDArray
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+
+from regress.contamination import Contamination
+from regress.orders import Order
+from regress.problems import Data
+
+
+@task(
+    name="order",
+    task_run_name="order {contamination} {order}",
+    description="Decides in which order each epoch visits the training rows.",
+    cache_policy=NO_CACHE,
+)
+def arrange(
+    order: Order, contamination: Contamination, data: Data, seed: int, epochs: int
+) -> NDArray[np.intp]:
+    return order.permutations(data, seed, epochs)

@@ -1,0 +1,17 @@
+"""Draw the trials of a shard."""
+
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+
+from regress.plots import Scales, trial_png
+from regress.shards import Evaluated, Shard
+
+
+@task(
+    name="plot",
+    task_run_name="plot {shard.label}",
+    description="One figure a trial, on the scales that the whole study shares.",
+    cache_policy=NO_CACHE,
+)
+def plot(shard: Shard, evaluated: Evaluated, scales: Scales) -> tuple[bytes, ...]:
+    return tuple(trial_png(summary, scales) for summary in evaluated.summaries)

@@ -1,0 +1,28 @@
+"""Where the steps report to, whoever listens: a progress bar, plain lines, nobody."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Literal
+
+Unit = Literal["lanes", "trials"]
+Listener = Callable[[Unit, int], None]
+
+# A context variable: Prefect runs each task in a copy of the flow's context.
+_listener: ContextVar[Listener | None] = ContextVar("progress", default=None)
+
+
+@contextmanager
+def listening(listener: Listener) -> Iterator[None]:
+    """Within the context, `listener` hears of every `advance`."""
+    token = _listener.set(listener)
+    try:
+        yield
+    finally:
+        _listener.reset(token)
+
+
+def advance(unit: Unit, count: int) -> None:
+    """Reports that `count` more lanes have been trained, or trials tracked."""
+    if (listener := _listener.get()) is not None:
+        listener(unit, count)

@@ -1,0 +1,36 @@
+"""Record a study in MLflow."""
+
+from collections.abc import Mapping
+
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+
+from regress.shards import Evaluated, Shard
+from regress.study import Study
+from regress.tracking.record import Execution, TrialRecord, begin, log_trials
+from regress.tracking.store import Store
+from tasks.progress import advance
+
+
+@task(
+    name="open execution",
+    task_run_name="open execution of {study.name}",
+    description="Creates the execution's parent run, before anything runs side by side.",
+    cache_policy=NO_CACHE,
+)
+def open_execution(store: Store, study: Study, user: str, tags: Mapping[str, str]) -> Execution:
+    return begin(store, study, user, tags)
+
+
+@task(
+    name="track",
+    task_run_name="track {shard.label}",
+    description="One finished MLflow run a trial: params, histories, metrics, plot, data set.",
+    cache_policy=NO_CACHE,
+)
+def track(
+    execution: Execution, shard: Shard, evaluated: Evaluated, plots: tuple[bytes, ...]
+) -> None:
+    for summary, plot in zip(evaluated.summaries, plots, strict=True):
+        log_trials(execution, [TrialRecord(summary, evaluated.rows, plot)])
+        advance("trials", 1)
