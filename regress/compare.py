@@ -61,14 +61,32 @@ class OrderEffect:
 
 
 @dataclass(frozen=True)
+class Diverged:
+    """How many of the trials of one contamination and loss diverged, and from which lr on."""
+
+    contamination: str
+    loss: str
+    trials: int
+    diverged: int  # at least one replicate
+    wholly: int  # every replicate
+    from_lr: float
+
+
+@dataclass(frozen=True)
 class Comparison:
     best: tuple[Best, ...]
+    diverged: tuple[Diverged, ...]  # only where any did
     orders: tuple[OrderEffect, ...]
-    diverged_trials: int  # trials of which at least one replicate diverged
+
+    @property
+    def diverged_trials(self) -> int:
+        """Trials of which at least one replicate diverged."""
+        return sum(row.diverged for row in self.diverged)
 
     def as_json(self) -> dict[str, Any]:
         return {
             "diverged_trials": self.diverged_trials,
+            "diverged": [asdict(row) for row in self.diverged],
             "best": [asdict(row) for row in self.best],
             "orders": [asdict(row) for row in self.orders],
         }
@@ -79,8 +97,8 @@ def compare(summaries: Iterable[TrialSummary], ranking: Ranking, seed: int) -> C
     every = tuple(summaries)
     return Comparison(
         best=_best(every, ranking),
+        diverged=_diverged(every),
         orders=_orders(every, seed),
-        diverged_trials=sum(bool(summary.diverged.any()) for summary in every),
     )
 
 
@@ -106,6 +124,25 @@ def _best(summaries: tuple[TrialSummary, ...], ranking: Ranking) -> tuple[Best, 
                 q95=float(nearest_rank(summary.ranking, 0.95)),
             )
     return tuple(winners.values())
+
+
+def _diverged(summaries: tuple[TrialSummary, ...]) -> tuple[Diverged, ...]:
+    groups: dict[tuple[str, str], list[TrialSummary]] = {}
+    for summary in summaries:
+        key = str(summary.trial.contamination), str(summary.trial.loss)
+        groups.setdefault(key, []).append(summary)
+    return tuple(
+        Diverged(
+            contamination=contamination,
+            loss=loss,
+            trials=len(group),
+            diverged=len(gone),
+            wholly=sum(bool(summary.diverged.all()) for summary in gone),
+            from_lr=min(summary.trial.lr for summary in gone),
+        )
+        for (contamination, loss), group in groups.items()
+        if (gone := [summary for summary in group if summary.diverged.any()])
+    )
 
 
 def _cell(summary: TrialSummary) -> tuple[str, str, float, float, int]:

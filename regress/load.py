@@ -26,6 +26,16 @@ def shipped() -> dict[str, str]:
     return dict(sorted(texts.items(), key=lambda item: (item[0] != "default", item[0])))
 
 
+def question(text: str) -> str:
+    """The question that a study's YAML opens with, its first comment."""
+    lines = []
+    for line in text.splitlines():
+        if not line.startswith("#"):
+            break
+        lines.append(line.lstrip("# "))
+    return " ".join(lines)
+
+
 def load(study: str, assignments: Sequence[str] = ()) -> Study:
     """The study of a shipped name or a path to YAML, with `field=value` set over it.
 

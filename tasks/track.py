@@ -31,6 +31,6 @@ def open_execution(store: Store, study: Study, user: str, tags: Mapping[str, str
 def track(
     execution: Execution, shard: Shard, evaluated: Evaluated, plots: tuple[bytes, ...]
 ) -> None:
-    for summary, plot in zip(evaluated.summaries, plots, strict=True):
-        log_trials(execution, [TrialRecord(summary, evaluated.rows, plot)])
-        advance("trials", 1)
+    records = zip(evaluated.summaries, plots, strict=True)
+    log_trials(execution, [TrialRecord(summary, evaluated.rows, plot) for summary, plot in records])
+    advance("trials", len(shard.trials))

@@ -1,4 +1,4 @@
-"""The figures of a whole study."""
+"""The figures of a whole study: a row of panels for each contamination, a column for each loss."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -9,21 +9,21 @@ from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FuncFormatter, NullLocator
+from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator
 from numpy.typing import NDArray
 
 from regress.compare import OrderEffect
 from regress.metrics import nearest_rank
 from regress.orders import Shuffled
-from regress.plots.style import CURVES, MARKERS, cycle, new_figure, to_png
-from regress.plots.trial import Scales, scales
+from regress.plots.style import CURVES, DASHES, MARKERS, label_axes, legend, panels, short, to_png
+from regress.plots.trial import scales
 from regress.study import Study
 from regress.summary import TrialSummary
 
 Floats = NDArray[np.float64]
 
-_METRIC_NAMES = {
-    "param_error": "parameter error ‖w − w*‖",
+_RANKING = {
+    "param_error": "parameter error",
     "val_median_abs_residual": "median |residual| on held-out rows",
 }
 
@@ -31,168 +31,191 @@ _METRIC_NAMES = {
 def study_plots(
     study: Study, summaries: Sequence[TrialSummary], effects: Sequence[OrderEffect]
 ) -> dict[str, bytes]:
-    """PNG files by name: heat maps by learning rate and initial scale, loss curves, order effects."""
+    """PNG files by name: the error by lr and sigma, the curves by epoch, what the orders changed.
+
+    The first two are of the shuffled trials, or of the first order in a study that never shuffles.
+    """
+    shuffled = [order for order in study.orders if isinstance(order, Shuffled)]
+    order = (shuffled or study.orders)[0]
     files = {}
-    for batch_size in study.batch_sizes:
-        suffix = f"-batch-{batch_size}" if len(study.batch_sizes) > 1 else ""
-        own = [s for s in summaries if s.trial.batch_size == batch_size]
-        for order in study.orders:
-            shown = [s for s in own if s.trial.order == order]
-            name = "" if isinstance(order, Shuffled) else f"-{order.name}"
-            files[f"error-by-lr-and-sigma{name}{suffix}.png"] = to_png(_heat_maps(study, shown))
-        curves = [s for s in own if s.trial.order == study.orders[0]]
-        files[f"error-by-epoch{suffix}.png"] = to_png(
-            _curves(study, curves, "param_error", "parameter error")
-        )
-        files[f"loss-by-epoch{suffix}.png"] = to_png(
-            _curves(study, curves, "train_loss", "training loss")
-        )
-        shown_effects = [e for e in effects if e.batch_size == batch_size and e.n]
-        if shown_effects:
-            files[f"order-effect{suffix}.png"] = to_png(_order_effects(study, shown_effects))
+    for size in study.batch_sizes:
+        suffix = f"-batch-{size}" if len(study.batch_sizes) > 1 else ""
+        own = {
+            _key(summary): summary
+            for summary in summaries
+            if summary.trial.batch_size == size and summary.trial.order == order
+        }
+        changed = [effect for effect in effects if effect.batch_size == size and effect.n]
+        files[f"error-by-lr-and-sigma{suffix}.png"] = to_png(_heat_maps(study, own))
+        files[f"error-by-epoch{suffix}.png"] = to_png(_curves(study, own, "param_error"))
+        files[f"loss-by-epoch{suffix}.png"] = to_png(_curves(study, own, "train_loss"))
+        if changed:
+            files[f"order-effect{suffix}.png"] = to_png(_order_effects(study, changed))
     return files
 
 
-def _grid(study: Study, width: float, height: float) -> tuple[Figure, NDArray[Any]]:
-    """A figure with a row of axes for each contamination and a column for each loss."""
+def _grid(
+    study: Study, width: float, height: float, title: str, right: float = 0.0
+) -> tuple[Figure, NDArray[Any]]:
     rows, columns = len(study.contaminations), len(study.losses)
-    figure = new_figure(1.6 + width * columns, 1.0 + height * rows)
-    axes = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True)
+    # A title needs some five inches.
+    width = max(width, 5.2 / columns)
+    figure, axes = panels(rows, columns, width, height, f"{study.name}: {title}", right)
     for loss, axis in zip(study.losses, axes[0], strict=True):
-        axis.set_title(str(loss), fontsize=10)
+        axis.set_title(str(loss), fontsize=9.5)
     for contamination, axis in zip(study.contaminations, axes[:, -1], strict=True):
-        axis.annotate(
-            str(contamination).replace("(", "\n(", 1),
-            (1.04, 0.5),
-            xycoords="axes fraction",
+        name = str(contamination).replace("(", "\n(", 1)
+        axis.text(
+            1.03,
+            0.5,
+            name,
+            transform=axis.transAxes,
             rotation=270,
             va="center",
             ha="left",
             multialignment="center",
-            fontsize=8.5,
+            fontsize=8,
         )
+    for axis in axes.flat:
+        axis.tick_params(labelsize=8)
     return figure, axes
 
 
-def _panels(study: Study, axes: NDArray[Any]) -> Iterator[tuple[str, str, Axes]]:
+def _cells(study: Study, axes: NDArray[Any]) -> Iterator[tuple[str, str, Axes]]:
     for contamination, row in zip(study.contaminations, axes, strict=True):
         for loss, axis in zip(study.losses, row, strict=True):
             yield str(contamination), str(loss), axis
 
 
-def _heat_maps(study: Study, summaries: Sequence[TrialSummary]) -> Figure:
-    figure, axes = _grid(study, 0.5 + 0.62 * len(study.lrs), 0.5 + 0.42 * len(study.sigmas))
-    medians = {_key(s): (float(nearest_rank(s.ranking, 0.5)), s.diverged_fraction) for s in summaries}
-    finite = [value for value, _ in medians.values() if np.isfinite(value) and value > 0]
-    norm = LogNorm(*_decades(finite))
-    colors = colormaps["viridis_r"].with_extremes(bad="#e4e4e4")
-    for contamination, loss, axis in _panels(study, axes):
-        cells = np.array(
-            [
-                [medians[contamination, loss, lr, sigma] for lr in study.lrs]
-                for sigma in study.sigmas
-            ]
-        )
-        values = np.ma.masked_invalid(cells[..., 0])
-        image = axis.imshow(values, norm=norm, cmap=colors, aspect="auto", origin="lower")
-        for (row, column), value in np.ndenumerate(cells[..., 0]):
-            gone = cells[row, column, 1]
-            text = f"{value:.2g}" if np.isfinite(value) else "diverged"
-            note = f"\n{gone:.0%} div." if 0 < gone and np.isfinite(value) else ""
-            dark = np.isfinite(value) and norm(value) > 0.55
-            axis.text(
-                column,
-                row,
-                text + note,
-                ha="center",
-                va="center",
-                fontsize=6.5,
-                color="white" if dark else "#222222",
-                style="normal" if np.isfinite(value) else "italic",
-            )
-        axis.set_xticks(range(len(study.lrs)), [f"{lr:g}" for lr in study.lrs], fontsize=8)
-        axis.set_yticks(range(len(study.sigmas)), [f"{s:g}" for s in study.sigmas], fontsize=8)
-    figure.supxlabel("learning rate", fontsize=10)
-    figure.supylabel("initial scale sigma", fontsize=10)
-    order = summaries[0].trial.order
-    label = _METRIC_NAMES[study.problem.ranking]
-    figure.suptitle(
-        f"{study.name}: median of {label.split(' ‖')[0]}, order {order}, {study.epochs} epochs",
-        fontsize=11,
+def _heat_maps(study: Study, summaries: dict[Any, TrialSummary]) -> Figure:
+    label = _RANKING[study.problem.ranking]
+    order = next(iter(summaries.values())).trial.order
+    figure, axes = _grid(
+        study,
+        0.68 * len(study.lrs),
+        max(0.52 * len(study.sigmas), 1.0),
+        f"median {label} after {study.epochs} epochs, {order}",
+        right=0.9,
     )
-    figure.colorbar(image, ax=axes, label=label, shrink=0.8, pad=0.03)
+    medians = {key: float(nearest_rank(s.ranking, 0.5)) for key, s in summaries.items()}
+    norm = LogNorm(*_ends([value for value in medians.values() if 0 < value < np.inf]))
+    colors = colormaps["viridis_r"].with_extremes(bad="#e4e4e4")
+    for contamination, loss, axis in _cells(study, axes):
+        grid = [[(contamination, loss, lr, sigma) for lr in study.lrs] for sigma in study.sigmas]
+        values = np.array([[medians[key] for key in row] for row in grid])
+        shown = np.ma.masked_invalid(values)
+        image = axis.imshow(shown, norm=norm, cmap=colors, aspect="auto", origin="lower")
+        for (row, column), value in np.ndenumerate(values):
+            gone = summaries[grid[row][column]].diverged_fraction
+            _write_cell(axis, column, row, value, gone, norm)
+        axis.set_xticks(range(len(study.lrs)), [f"{lr:g}" for lr in study.lrs])
+        axis.set_yticks(range(len(study.sigmas)), [f"{sigma:g}" for sigma in study.sigmas])
+    label_axes(figure, "learning rate", "initial scale sigma")
+    across = figure.get_size_inches()[0]
+    box = figure.subplotpars
+    bar = figure.add_axes((1 - 0.8 / across, box.bottom, 0.15 / across, box.top - box.bottom))
+    figure.colorbar(image, cax=bar).ax.tick_params(labelsize=8)
     return figure
 
 
-def _curves(
-    study: Study, summaries: Sequence[TrialSummary], history: str, ylabel: str
-) -> Figure:
-    figure, axes = _grid(study, 2.4, 1.9)
-    shared: Scales = scales(summaries)
-    limits = shared.error if history == "param_error" else shared.loss
+def _write_cell(
+    axis: Axes, column: int, row: int, value: float, gone: float, norm: LogNorm
+) -> None:
+    finite = np.isfinite(value)
+    text = short(value) if finite else "diverged"
+    if finite and gone:
+        text += f"\n{gone:.0%} div."
+    dark = finite and norm(value) > 0.55
+    axis.text(
+        column,
+        row,
+        text,
+        ha="center",
+        va="center",
+        fontsize=6.5,
+        color="white" if dark else "#222222",
+        style="normal" if finite else "italic",
+    )
+
+
+def _curves(study: Study, summaries: dict[Any, TrialSummary], history: str) -> Figure:
+    name = {"param_error": "parameter error", "train_loss": "training loss"}[history]
+    order = next(iter(summaries.values())).trial.order
+    figure, axes = _grid(
+        study, 2.4, 1.8, f"{name} by epoch, {order}; a curve that ends or leaves has diverged"
+    )
+    shared = scales(summaries.values())
     shades = colormaps["plasma"](np.linspace(0.05, 0.85, len(study.lrs)))
-    styles = ("-", "--", ":", "-.")
-    by_key = {_key(s): s for s in summaries}
     epochs = np.arange(1, study.epochs + 1)
-    for contamination, loss, axis in _panels(study, axes):
+    for contamination, loss, axis in _cells(study, axes):
         for shade, lr in zip(shades, study.lrs, strict=True):
             for i, sigma in enumerate(study.sigmas):
-                median = by_key[contamination, loss, lr, sigma].histories[history].median
+                median = summaries[contamination, loss, lr, sigma].histories[history].median
                 shown = np.where(np.isfinite(median), median, np.nan)
-                axis.plot(epochs, shown, color=shade, ls=cycle(styles, i), lw=1.4)
-        axis.set(yscale="log", ylim=limits)
-        axis.xaxis.get_major_locator().set_params(integer=True, nbins=6)
-        axis.tick_params(labelsize=8)
+                axis.plot(epochs, shown, color=shade, ls=DASHES[i % len(DASHES)], lw=1.4)
         axis.grid(alpha=0.25)
-    handles = [
-        Line2D([], [], color=shade, label=f"lr {lr:g}")
-        for shade, lr in zip(shades, study.lrs, strict=True)
-    ] + [
-        Line2D([], [], color="#444444", ls=cycle(styles, i), label=f"sigma {sigma:g}")
-        for i, sigma in enumerate(study.sigmas)
-    ]
-    figure.supxlabel("epoch", fontsize=10)
-    figure.supylabel(f"{ylabel}, median over {study.replicates} replicates", fontsize=10)
-    figure.legend(handles=handles, loc="outside lower center", ncols=8, fontsize=8, frameon=False)
-    figure.suptitle(
-        f"{study.name}: {ylabel} by epoch, order {summaries[0].trial.order}"
-        " (a curve that ends has diverged)",
-        fontsize=11,
+    axes[0, 0].set(yscale="log", ylim=shared.error if history == "param_error" else shared.loss)
+    axes[0, 0].yaxis.set_minor_locator(NullLocator())
+    axes[0, 0].xaxis.set_major_locator(MaxNLocator(6, integer=True, min_n_ticks=1))
+    label_axes(figure, "epoch", f"{name}, median of {study.replicates} replicates")
+    legend(
+        figure,
+        [
+            Line2D([], [], color=shade, label=f"lr {lr:g}")
+            for shade, lr in zip(shades, study.lrs, strict=True)
+        ]
+        + [
+            Line2D([], [], color="#444444", ls=DASHES[i % len(DASHES)], label=f"sigma {sigma:g}")
+            for i, sigma in enumerate(study.sigmas)
+        ],
     )
     return figure
 
 
 def _order_effects(study: Study, effects: Sequence[OrderEffect]) -> Figure:
-    figure, axes = _grid(study, 2.4, 1.9)
+    figure, axes = _grid(
+        study,
+        2.4,
+        1.8,
+        "what the order changed, median of pairs and 95 % interval; filled: Holm p < .05",
+    )
     orders = list(dict.fromkeys(effect.order for effect in effects))
     slots = len(orders) * len(study.sigmas)
-    for contamination, loss, axis in _panels(study, axes):
+    for contamination, loss, axis in _cells(study, axes):
         axis.axhline(1, color="#444444", lw=0.8)
-        for effect in effects:
-            if (effect.contamination, effect.loss) == (contamination, loss):
-                _draw_effect(axis, study, orders, slots, effect)
-        axis.set_xticks(range(len(study.lrs)), [f"{lr:g}" for lr in study.lrs])
-        axis.set_xlim(-0.5, len(study.lrs) - 0.5)
-        axis.set_yscale("log")
-        axis.tick_params(labelsize=8)
+        own = [e for e in effects if (e.contamination, e.loss) == (contamination, loss)]
+        for effect in own:
+            _draw_effect(axis, study, orders, slots, effect)
+        if not own:
+            axis.text(
+                0.5,
+                0.25,
+                "no pair is left: diverged",
+                transform=axis.transAxes,
+                ha="center",
+                fontsize=8,
+                style="italic",
+                color="#777777",
+            )
         axis.grid(alpha=0.25, axis="y")
         for i in range(len(study.lrs) - 1):
             axis.axvline(i + 0.5, color="#dddddd", lw=0.8)
-    _readable_ratios(axes[0, 0], effects)
-    handles = [
-        Line2D([], [], color=cycle(CURVES, i), marker="o", ls="", label=order)
-        for i, order in enumerate(orders)
-    ] + [
-        Line2D([], [], color="#444444", marker=cycle(MARKERS, i), ls="", label=f"sigma {sigma:g}")
-        for i, sigma in enumerate(study.sigmas)
-    ]
-    figure.legend(handles=handles, loc="outside lower center", ncols=8, fontsize=8, frameon=False)
-    figure.supxlabel("learning rate", fontsize=10)
-    figure.supylabel("parameter error / shuffled's", fontsize=10)
-    figure.suptitle(
-        f"{study.name}: what the order changed (median of pairs, 95 % interval;"
-        " hollow: Holm p ≥ .05)",
-        fontsize=11,
+    axes[0, 0].set_xticks(range(len(study.lrs)), [f"{lr:g}" for lr in study.lrs])
+    axes[0, 0].set_xlim(-0.5, len(study.lrs) - 0.5)
+    _ratio_axis(axes[0, 0], effects)
+    label_axes(figure, "learning rate", "parameter error / shuffled's")
+    legend(
+        figure,
+        [
+            Line2D([], [], color=CURVES[i % len(CURVES)], marker="o", ls="", label=order)
+            for i, order in enumerate(orders)
+        ]
+        + [
+            Line2D(
+                [], [], color="#444444", marker=MARKERS[i % len(MARKERS)], ls="", label=f"sigma {s:g}"
+            )
+            for i, s in enumerate(study.sigmas)
+        ],
     )
     return figure
 
@@ -203,6 +226,7 @@ def _draw_effect(
     if effect.log_ratio is None or effect.lo is None or effect.hi is None:
         return
     color = orders.index(effect.order)
+    shade = CURVES[color % len(CURVES)]
     sigma = study.sigmas.index(effect.sigma)
     slot = color * len(study.sigmas) + sigma
     x = study.lrs.index(effect.lr) + (slot + 0.5) / slots * 0.8 - 0.4
@@ -212,17 +236,18 @@ def _draw_effect(
         x,
         ratio,
         [[ratio - low], [high - ratio]],
-        color=cycle(CURVES, color),
-        marker=cycle(MARKERS, sigma),
+        color=shade,
+        marker=MARKERS[sigma % len(MARKERS)],
         markersize=3.6,
-        markerfacecolor=cycle(CURVES, color) if sure else "white",
+        markerfacecolor=shade if sure else "white",
         markeredgewidth=0.8,
         lw=1,
     )
 
 
-def _readable_ratios(axis: Axes, effects: Sequence[OrderEffect]) -> None:
-    """Plain numbers on the log axis, also where it spans less than a decade."""
+def _ratio_axis(axis: Axes, effects: Sequence[OrderEffect]) -> None:
+    """A log axis with plain numbers, also where it spans less than a decade."""
+    axis.set_yscale("log")
     logs = [v for e in effects for v in (e.lo, e.hi) if v is not None]
     span = (max(logs) - min(logs)) / np.log(10)
     low, high = np.exp(min(0.0, *logs)) * 0.9, np.exp(max(0.0, *logs)) * 1.1
@@ -239,7 +264,7 @@ def _key(summary: TrialSummary) -> tuple[str, str, float, float]:
     return str(trial.contamination), str(trial.loss), trial.lr, trial.sigma
 
 
-def _decades(values: list[float]) -> tuple[float, float]:
+def _ends(values: list[float]) -> tuple[float, float]:
     if not values:
         return 1e-3, 1e3
     low, high = min(values), max(values)

@@ -1,27 +1,82 @@
-"""Colours and helpers that the figures share."""
+"""What the figures share: colours, margins in inches, the way to a PNG."""
 
 import io
-from collections.abc import Sequence
+from typing import Any
 
+import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
+from PIL import Image
 
 # Okabe and Ito's palette, told apart by people who do not see all colours.
 CURVES = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#F0E442")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+DASHES = ("-", "--", ":", "-.")
+
+_LEFT, _RIGHT, _TOP, _BOTTOM, _GAP = 0.85, 0.65, 0.75, 0.85, 0.12
 
 
-def new_figure(width: float, height: float) -> Figure:
-    figure = Figure(figsize=(width, height), dpi=110, layout="constrained")
+def panels(
+    rows: int, columns: int, width: float, height: float, title: str, right: float = 0.0
+) -> tuple[Figure, NDArray[Any]]:
+    """A figure of panels of `width` x `height` inches, with room for labels, legend and title.
+
+    The margins are fixed: matplotlib's own layout engines draw everything twice to find them.
+    """
+    across = _LEFT + columns * width + (columns - 1) * _GAP + _RIGHT + right
+    down = _TOP + rows * height + (rows - 1) * _GAP + _BOTTOM
+    figure = Figure(figsize=(across, down), dpi=110)
     FigureCanvasAgg(figure)
-    return figure
+    axes = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True)
+    figure.subplots_adjust(
+        left=_LEFT / across,
+        right=1 - (_RIGHT + right) / across,
+        top=1 - _TOP / down,
+        bottom=_BOTTOM / down,
+        wspace=_GAP / width,
+        hspace=_GAP / height,
+    )
+    figure.text(_LEFT / across, 1 - 0.27 / down, title, fontsize=10.5, va="center")
+    return figure, axes
+
+
+def label_axes(figure: Figure, x: str, y: str) -> None:
+    """One label for all panels' x axes, one for their y axes."""
+    across, down = figure.get_size_inches()
+    box = figure.subplotpars
+    figure.text((box.left + box.right) / 2, 0.42 / down, x, ha="center", va="center", fontsize=9.5)
+    middle = (box.bottom + box.top) / 2
+    figure.text(0.2 / across, middle, y, ha="center", va="center", rotation=90, fontsize=9.5)
+
+
+def legend(figure: Figure, handles: list[Any]) -> None:
+    """One row under everything."""
+    figure.legend(
+        handles=handles,
+        loc="lower center",
+        bbox_to_anchor=(0.5, 0.0),
+        ncols=len(handles),
+        fontsize=8,
+        frameon=False,
+        borderaxespad=0.15,
+        columnspacing=1.4,
+        handletextpad=0.5,
+    )
 
 
 def to_png(figure: Figure) -> bytes:
+    canvas = figure.canvas
+    assert isinstance(canvas, FigureCanvasAgg)
+    canvas.draw()
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", metadata={"Software": None})
+    pixels = np.asarray(canvas.buffer_rgba())[..., :3].copy()
+    Image.fromarray(pixels).save(buffer, "png", compress_level=6)
     return buffer.getvalue()
 
 
-def cycle(values: Sequence[str], index: int) -> str:
-    return values[index % len(values)]
+def short(value: float) -> str:
+    """Two significant digits, without an exponent where a person would write none."""
+    if not 1e-4 <= abs(value) < 1e5:
+        return f"{value:.1e}".replace("e-0", "e-").replace("e+0", "e")
+    return f"{float(f'{value:.2g}'):,.5f}".rstrip("0").rstrip(".")

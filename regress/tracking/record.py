@@ -5,14 +5,12 @@ import tempfile
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import yaml
 from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param
 from mlflow.utils.mlflow_tags import (
     MLFLOW_DATASET_CONTEXT,
-    MLFLOW_PARENT_RUN_ID,
     MLFLOW_SOURCE_NAME,
     MLFLOW_USER,
 )
@@ -21,10 +19,11 @@ from regress.shards import RowsDigest
 from regress.study import Study, Trial
 from regress.summary import TrialSummary
 from regress.tracking.environment import code_digest, environment, git_state
+from regress.tracking.runs import FinishedRun, put
 from regress.tracking.store import Store, experiment
 
 _PARAM_LIMIT = 6000  # characters; MLflow refuses more
-_METRICS_A_REQUEST = 1000
+_NAME_LIMIT = 250  # characters of a run's name
 
 
 @dataclass(frozen=True)
@@ -83,18 +82,18 @@ def begin(store: Store, study: Study, user: str, tags: Mapping[str, str]) -> Exe
     return execution
 
 
-def log_trials(execution: Execution, records: Iterable[TrialRecord]) -> int:
-    """Writes trials as finished child runs, each with its plot before its rows; how many."""
-    count = 0
-    for record in records:
-        _log_trial(execution, record)
-        count += 1
-    return count
+def log_trials(execution: Execution, records: Iterable[TrialRecord]) -> None:
+    """Writes trials as finished child runs, their plots before their rows."""
+    execution.store.write(
+        execution.experiment_id, [_finished_run(execution, record) for record in records]
+    )
 
 
 def attach(execution: Execution, files: Mapping[str, bytes]) -> None:
     """Artifacts of the parent run, by their paths inside it."""
-    _upload(execution, execution.run_id, files)
+    with tempfile.TemporaryDirectory() as folder:
+        put(folder, files)
+        execution.store.client.log_artifacts(execution.run_id, folder)
 
 
 def finish(execution: Execution, metrics: Mapping[str, float]) -> None:
@@ -103,6 +102,7 @@ def finish(execution: Execution, metrics: Mapping[str, float]) -> None:
     logged = [Metric(name, value, now, 0) for name, value in metrics.items()]
     execution.store.client.log_batch(execution.run_id, metrics=logged)
     execution.store.client.set_terminated(execution.run_id, "FINISHED")
+    execution.store.settle()
 
 
 def fail(execution: Execution) -> None:
@@ -120,28 +120,26 @@ def trial_params(trial: Trial) -> dict[str, str]:
     return {name: _param(value) for name, value in trial.model_dump(mode="json").items()}
 
 
-def _log_trial(execution: Execution, record: TrialRecord) -> None:
-    client, trial, now = execution.store.client, record.summary.trial, _now()
-    run_id = client.create_run(
-        execution.experiment_id,
+def _finished_run(execution: Execution, record: TrialRecord) -> FinishedRun:
+    trial, now = record.summary.trial, _now()
+    return FinishedRun(
+        name=trial.label[:_NAME_LIMIT],
+        key=trial.digest,
+        parent=execution.run_id,
+        user=execution.user,
         start_time=now,
-        run_name=trial.label[:250],
+        end_time=now,
         tags={
             MLFLOW_USER: execution.user,
             MLFLOW_SOURCE_NAME: "regress",
-            MLFLOW_PARENT_RUN_ID: execution.run_id,
             "regress.kind": "trial",
             "regress.trial": trial.digest,
         },
-    ).info.run_id
-    _upload(execution, run_id, {"trial.png": record.plot})
-    client.log_inputs(run_id, [_dataset_input(record.rows)])
-    metrics = _metrics(record.summary, now)
-    params = [Param(name, value) for name, value in trial_params(trial).items()]
-    for first in range(0, len(metrics), _METRICS_A_REQUEST):
-        client.log_batch(run_id, metrics=metrics[first : first + _METRICS_A_REQUEST])
-    client.log_batch(run_id, params=params)
-    client.set_terminated(run_id, "FINISHED")
+        params=trial_params(trial),
+        metrics=_metrics(record.summary, now),
+        dataset=_dataset_input(record.rows),
+        files={"trial.png": record.plot},
+    )
 
 
 def _metrics(summary: TrialSummary, now: int) -> list[Metric]:
@@ -171,15 +169,6 @@ def _dataset_input(rows: RowsDigest) -> DatasetInput:
         profile=json.dumps(profile),
     )
     return DatasetInput(entity, [InputTag(MLFLOW_DATASET_CONTEXT, "training")])
-
-
-def _upload(execution: Execution, run_id: str, files: Mapping[str, bytes]) -> None:
-    with tempfile.TemporaryDirectory() as folder:
-        for name, content in files.items():
-            file = Path(folder, name)
-            file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_bytes(content)
-        execution.store.client.log_artifacts(run_id, folder)
 
 
 def _param(value: Any) -> str:

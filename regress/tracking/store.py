@@ -2,6 +2,7 @@
 
 import logging
 import sqlite3
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -13,6 +14,10 @@ from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
 from regress.errors import InputError
+from regress.tracking.bulk import TESTED_SCHEMAS, refresh_statistics, schema, write_in_bulk
+from regress.tracking.runs import FinishedRun, write_by_client
+
+_log = logging.getLogger(__name__)
 
 _PATIENCE = 5.0  # seconds for a tracking server to answer at all
 
@@ -23,6 +28,12 @@ class Store:
 
     uri: str
     client: MlflowClient
+    is_bulk: bool  # a database whose tables are known: runs go in as rows
+
+    @property
+    def shown(self) -> str:
+        """The address, without a password."""
+        return _shown(self.uri)
 
     @property
     def is_server(self) -> bool:
@@ -40,6 +51,16 @@ class Store:
             return None
         default = f"sqlite:///{Path.cwd() / 'mlflow.db'}"
         return "mlflow ui" if self.uri == default else f"mlflow ui --backend-store-uri {self.uri}"
+
+    def write(self, experiment_id: str, runs: Sequence[FinishedRun]) -> None:
+        """Writes finished runs, as rows where the store is a database, else request by request."""
+        writer = write_in_bulk if self.is_bulk else write_by_client
+        writer(self.client, experiment_id, runs)
+
+    def settle(self) -> None:
+        """What is due after many runs have been written."""
+        if self.is_bulk:
+            refresh_statistics(self.client)
 
     def run_address(self, experiment_id: str, run_id: str) -> str:
         return f"{self.ui}/#/experiments/{experiment_id}/runs/{run_id}"
@@ -71,7 +92,7 @@ def open_store(uri: str | None = None) -> Store:
         client.search_experiments(max_results=1)
     except (MlflowException, sqlalchemy.exc.SQLAlchemyError) as error:
         raise InputError(f"the tracking store {_shown(uri)} cannot be used: {_first(error)}") from None
-    return Store(uri, client)
+    return Store(uri, client, _knows_tables(client))
 
 
 def experiment(store: Store, name: str) -> str:
@@ -88,6 +109,13 @@ def experiment(store: Store, name: str) -> str:
             " restore it or choose another name"
         )
     return str(found.experiment_id)
+
+
+def _knows_tables(client: MlflowClient) -> bool:
+    revision = schema(client)
+    if revision is not None and revision not in TESTED_SCHEMAS:
+        _log.warning("the store's schema %s is new to the bulk writer: runs go one by one", revision)
+    return revision in TESTED_SCHEMAS
 
 
 def _check_server(uri: str) -> None:

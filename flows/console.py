@@ -1,0 +1,168 @@
+"""What the command prints: progress while a study runs, its outcome as tables."""
+
+import math
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from rich import box
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Table
+
+from tasks.progress import Listener, Unit
+
+_STRONGEST = 8  # order effects in the table
+_LABELS: dict[Unit, str] = {"lanes": "lanes trained", "trials": "trials tracked"}
+
+
+@contextmanager
+def progress(console: Console, totals: Mapping[Unit, int]) -> Iterator[Listener]:
+    """A listener that draws two bars, or prints a line at each quarter where nobody watches."""
+    if not console.is_terminal:
+        yield _plain(console, totals)
+        return
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}", justify="right"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(elapsed_when_finished=True),
+    )
+    with Progress(*columns, console=console, transient=True) as bars:
+        tasks = {unit: bars.add_task(_LABELS[unit], total=total) for unit, total in totals.items()}
+        yield lambda unit, count: bars.advance(tasks[unit], count)
+
+
+def _plain(console: Console, totals: Mapping[Unit, int]) -> Listener:
+    done = dict.fromkeys(totals, 0)
+
+    def advance(unit: Unit, count: int) -> None:
+        before, total = done[unit], totals[unit]
+        done[unit] += count
+        if 4 * before // total < 4 * done[unit] // total:
+            console.print(f"{done[unit]:,} of {total:,} {_LABELS[unit]}", highlight=False)
+
+    return advance
+
+
+def show_outcome(console: Console, outcome: Mapping[str, Any]) -> None:
+    """The winners, what diverged and what an order changed."""
+    console.print(
+        f"\n[bold]{outcome['study']}[/bold]: {outcome['trials']:,} trials ×"
+        f" {outcome['replicates']:,} replicates, {outcome['lanes']:,} models",
+        highlight=False,
+    )
+    console.print(_best(outcome["best"]) if outcome["best"] else "No shuffled trial stayed finite.")
+    if outcome["diverged"]:
+        console.print(_diverged(outcome["diverged"]))
+    else:
+        console.print("Nothing diverged.")
+    if outcome["orders"]:
+        console.print(_orders(outcome["orders"]))
+
+
+def show_way(console: Console, outcome: Mapping[str, Any], command: str | None, url: str) -> None:
+    """Where to look further."""
+    if command:
+        console.print(f"\nCompare in MLflow: [bold]{escape(command)}[/bold], then open", highlight=False)
+    else:
+        console.print("\nCompare in MLflow:", highlight=False)
+    console.print(f"  {url}", highlight=False, soft_wrap=True)
+    console.print(
+        f"Show this again: [bold]regress show {outcome['study_run_id']}[/bold]", highlight=False
+    )
+
+
+def _table(title: str, *columns: str) -> Table:
+    table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
+    for i, column in enumerate(columns):
+        table.add_column(column, justify="left" if i < 3 else "right", overflow="fold")
+    return table
+
+
+def _best(rows: list[dict[str, Any]]) -> Table:
+    metric = rows[0]["metric"].replace("_", " ")
+    table = _table(
+        f"Best shuffled trial by median {metric}",
+        "contamination",
+        "loss",
+        "order",
+        "lr",
+        "sigma",
+        "median",
+        "5–95 %",
+    )
+    for row in rows:
+        table.add_row(
+            row["contamination"],
+            row["loss"],
+            row["order"],
+            f"{row['lr']:g}",
+            f"{row['sigma']:g}",
+            _number(row["median"]),
+            f"{_number(row['q05'])} – {_number(row['q95'])}",
+        )
+    return table
+
+
+def _diverged(rows: list[dict[str, Any]]) -> Table:
+    table = _table(
+        "What diverged", "contamination", "loss", "trials", "of", "all replicates", "from lr"
+    )
+    for row in rows:
+        table.add_row(
+            row["contamination"],
+            row["loss"],
+            str(row["diverged"]),
+            str(row["trials"]),
+            str(row["wholly"]),
+            f"{row['from_lr']:g}",
+        )
+    return table
+
+
+def _orders(rows: list[dict[str, Any]]) -> Table:
+    sure = [row for row in rows if row["p_holm"] is not None and row["p_holm"] < 0.05]
+    raised = sum(row["log_ratio"] > 0 for row in sure)
+    table = _table(
+        f"What the order changed: {len(sure)} of {len(rows)} cells (Holm p < .05),"
+        f" error raised in {raised}; the strongest",
+        "order",
+        "contamination",
+        "loss",
+        "lr",
+        "sigma",
+        "error × shuffled's",
+        "95 %",
+        "p",
+    )
+    for row in sorted(sure, key=lambda row: -abs(row["log_ratio"]))[:_STRONGEST]:
+        low, high = _ratio(row["lo"]), _ratio(row["hi"])
+        table.add_row(
+            row["order"],
+            row["contamination"],
+            row["loss"],
+            f"{row['lr']:g}",
+            f"{row['sigma']:g}",
+            _ratio(row["log_ratio"]),
+            f"{low} – {high}",
+            f"{row['p_holm']:.2g}",
+        )
+    return table
+
+
+def _number(value: float | None) -> str:
+    return "∞" if value is None or value == float("inf") else f"{value:.3g}"
+
+
+def _ratio(log: float) -> str:
+    return f"{math.exp(log):.3g}"

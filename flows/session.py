@@ -1,0 +1,61 @@
+"""Prefect around one flow run of the command: started early, quiet on the screen, drained at the end."""
+
+import logging
+import os
+import time
+from typing import Any
+
+from regress.study import Study
+from tasks.progress import Listener, listening
+
+_DRAIN_SECONDS = 10.0
+
+
+def start() -> None:
+    """Starts Prefect's temporary server where none is configured, and imports the flow."""
+    os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")  # it locks the database
+    os.environ.setdefault("PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS", "90")
+    from prefect.client.orchestration import get_client
+    from prefect.logging.configuration import setup_logging
+    from prefect.logging.handlers import PrefectConsoleHandler
+
+    setup_logging()
+    for name in ("", "prefect"):
+        for handler in logging.getLogger(name).handlers:
+            if isinstance(handler, PrefectConsoleHandler):
+                # The screen stays clean; the server keeps every record.
+                handler.setLevel(logging.WARNING)
+    with get_client(sync_client=True) as client:
+        client.hello()
+    import flows.robustness  # noqa: F401
+
+
+def run_study(study: Study, listener: Listener) -> dict[str, Any]:
+    """Runs the flow; `listener` hears of its progress."""
+    from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
+
+    from flows.robustness import robustness
+
+    # The heartbeat's thread sleeps a second before it lets a flow end.
+    with temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}), listening(listener):
+        state = robustness(study, return_state=True)
+    drain(state.state_details.flow_run_id)
+    outcome: dict[str, Any] = state.result()
+    return outcome
+
+
+def drain(flow_run_id: Any) -> None:
+    """Waits until the server knows how each task run ended: it learns of them by events, late."""
+    from prefect.client.orchestration import get_client
+    from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
+    from prefect.events.worker import EventsWorker
+
+    EventsWorker.instance().drain()
+    only = FlowRunFilter(id=FlowRunFilterId(any_=[flow_run_id]))
+    deadline = time.monotonic() + _DRAIN_SECONDS
+    with get_client(sync_client=True) as client:
+        while time.monotonic() < deadline:
+            task_runs = client.read_task_runs(flow_run_filter=only, limit=200)
+            if all(task.state is not None and task.state.is_final() for task in task_runs):
+                return
+            time.sleep(0.05)
