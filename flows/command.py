@@ -36,7 +36,7 @@ _Assignments = Annotated[
         "--set",
         metavar="FIELD=VALUE",
         help="A field over the study's, e.g. lrs=.003,.03 or 'problem=table(path=\"my.csv\","
-        " target=\"y\")'; may be repeated.",
+        ' target="y")\'; may be repeated.',
     ),
 ]
 _Json = Annotated[
@@ -177,4 +177,3 @@ def _in_background(work: Callable[[], None]) -> Callable[[], None]:
             raise failure[0]
 
     return wait
-

@@ -77,9 +77,7 @@ def show_way(console: Console, outcome: Mapping[str, Any], command: str | None, 
     else:
         console.print("\nCompare in MLflow:", highlight=False)
     console.print(f"  {url}", highlight=False, soft_wrap=True)
-    console.print(
-        f"Show this again: [bold]regress show {outcome['study_run_id']}[/bold]", highlight=False
-    )
+    console.print(f"Show this again: [bold]regress show {outcome['study_run_id']}[/bold]", highlight=False)
 
 
 def _table(title: str, *columns: str) -> Table:
@@ -115,9 +113,7 @@ def _best(rows: list[dict[str, Any]]) -> Table:
 
 
 def _diverged(rows: list[dict[str, Any]]) -> Table:
-    table = _table(
-        "What diverged", "contamination", "loss", "trials", "of", "all replicates", "from lr"
-    )
+    table = _table("What diverged", "contamination", "loss", "trials", "of", "all replicates", "from lr")
     for row in rows:
         table.add_row(
             row["contamination"],

@@ -15,6 +15,7 @@ from prefect.artifacts import (
 )
 from prefect.futures import as_completed
 from prefect.task_runners import ThreadPoolTaskRunner
+from prefect.utilities.annotations import quote
 
 from regress.compare import Comparison
 from regress.load import load
@@ -70,13 +71,14 @@ def robustness(study: Study = DEFAULT) -> dict[str, Any]:
     }
 
 
+# Prefect looks for futures in every argument, field by field; what is quoted holds none.
+
+
 def _run(study: Study, execution: Execution, clock: "_Clock") -> Comparison:
     cut = shards(study)
     with clock.stage("data"):
         clean = generate.submit(study.problem, study.seed, study.replicates)
-        contaminated = {
-            c: contaminate.submit(c, clean, study.seed) for c in study.contaminations
-        }
+        contaminated = {c: contaminate.submit(c, clean, study.seed) for c in study.contaminations}
         orders = {
             (c, o): arrange.submit(o, c, contaminated[c], study.seed, study.epochs)
             for c in study.contaminations
@@ -88,13 +90,19 @@ def _run(study: Study, execution: Execution, clock: "_Clock") -> Comparison:
         futures = []
         for shard in cut:
             data = contaminated[shard.contamination]
-            trained = train.submit(shard, data, orders[shard.contamination, shard.order])
-            futures.append(evaluate.submit(shard, data, clean, trained))
+            order = orders[shard.contamination, shard.order]
+            trained = train.submit(quote(shard), data, order)
+            futures.append(evaluate.submit(quote(shard), data, clean, trained))
         evaluated = [future.result() for future in futures]
     with clock.stage("track"):
         shared = scales(summary for shard in evaluated for summary in shard.summaries)
         tracked = [
-            track.submit(execution, shard, done, plot.submit(shard, done, shared))
+            track.submit(
+                quote(execution),
+                quote(shard),
+                quote(done),
+                plot.submit(quote(shard), quote(done), quote(shared)),
+            )
             for shard, done in zip(cut, evaluated, strict=True)
         ]
         progress = create_progress_artifact(
@@ -104,7 +112,7 @@ def _run(study: Study, execution: Execution, clock: "_Clock") -> Comparison:
             future.result()
             update_progress_artifact(progress, 100.0 * count / len(tracked))  # type: ignore[arg-type]
     with clock.stage("summarise"):
-        return summarise(execution, study, rows, evaluated)
+        return summarise(quote(execution), quote(study), quote(rows), quote(evaluated))
 
 
 def _publish(execution: Execution, comparison: Comparison) -> None:

@@ -14,6 +14,7 @@ _DRAIN_SECONDS = 10.0
 def start() -> None:
     """Starts Prefect's temporary server where none is configured, and imports the flow."""
     os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")  # it locks the database
+    os.environ.setdefault("DO_NOT_TRACK", "1")
     os.environ.setdefault("PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS", "90")
     from prefect.client.orchestration import get_client
     from prefect.logging.configuration import setup_logging

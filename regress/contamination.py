@@ -78,4 +78,3 @@ class Vertical(Contamination):
 
 
 CONTAMINATIONS: dict[str, type[Contamination]] = {cls.name: cls for cls in (Clean, Single, Vertical)}
-

@@ -1,7 +1,7 @@
 """The errors that a user can cause, each one sentence: what, where, what was expected."""
 
+from collections.abc import Iterable
 from difflib import get_close_matches
-from typing import Iterable
 
 
 class InputError(ValueError):

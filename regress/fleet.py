@@ -176,9 +176,7 @@ def _train(
     return trained, finite_steps[:, 0].numpy(), epochs * len(steps)
 
 
-def _visit(
-    rows: torch.Tensor, replicates: NDArray[np.intp], order: NDArray[np.intp]
-) -> torch.Tensor:
+def _visit(rows: torch.Tensor, replicates: NDArray[np.intp], order: NDArray[np.intp]) -> torch.Tensor:
     """Each tile's rows (G, n, C) of rows (R, n, C) in the order (G, n) of an epoch."""
     flat = torch.from_numpy(replicates[:, None] * rows.shape[1] + order).flatten()
     return rows.flatten(0, 1).index_select(0, flat).view(*order.shape, rows.shape[2])

@@ -19,9 +19,7 @@ def shipped() -> dict[str, str]:
     """Name and YAML text of each study that ships, the default first."""
     folder = files("regress") / "studies"
     texts = {
-        Path(file.name).stem: file.read_text()
-        for file in folder.iterdir()
-        if file.name.endswith(".yaml")
+        Path(file.name).stem: file.read_text() for file in folder.iterdir() if file.name.endswith(".yaml")
     }
     return dict(sorted(texts.items(), key=lambda item: (item[0] != "default", item[0])))
 
@@ -94,7 +92,7 @@ def _mapping(text: str, source: str) -> dict[str, Any]:
         raise InputError(f"study: {source} is not YAML{line}: {getattr(error, 'problem', error)}") from None
     if content is None:
         return {}
-    if not isinstance(content, dict):
+    if not isinstance(content, dict) or not isinstance(node, yaml.MappingNode):
         raise InputError(f"study: {source} is not a mapping of fields to values")
     # YAML itself would keep the last of two, silently.
     keys = [str(key.value) for key, _ in node.value]

@@ -84,9 +84,7 @@ def evaluate(
     )
 
 
-def mean_loss(
-    model: Affine, rows: torch.Tensor, losses: Sequence[Loss], params: Floats
-) -> Floats:
+def mean_loss(model: Affine, rows: torch.Tensor, losses: Sequence[Loss], params: Floats) -> Floats:
     """Mean rho (E, L, R) over rows (R, n, C) at parameters (E, L, R, P), loss i for lane i."""
     epochs, _, replicates, _ = params.shape
     result = np.empty(params.shape[:3])
@@ -117,7 +115,7 @@ def _mean_columns(model: Affine, rows: torch.Tensor, loss: Loss, params: Floats)
     state = model.state(w)
     means = [
         loss.rho(model.residual(rows.expand(len(block), *rows.shape), block)).mean(dim=1)
-        for block in state.split(_BLOCK)
+        for block in torch.split(state, _BLOCK)
     ]
     return torch.cat(means).flatten()[:count].numpy()
 
@@ -155,8 +153,6 @@ def _digests(params: torch.Tensor) -> NDArray[np.str_]:
     values = params.numpy()
     raw = np.ascontiguousarray(values.astype(values.dtype.newbyteorder("<"), copy=False))
     size = raw.shape[-1] * raw.itemsize
-    view = memoryview(raw).cast("B")
-    digests = [
-        blake2b(view[i : i + size], digest_size=8).hexdigest() for i in range(0, len(view), size)
-    ]
+    view = memoryview(raw.tobytes())
+    digests = [blake2b(view[i : i + size], digest_size=8).hexdigest() for i in range(0, len(view), size)]
     return np.array(digests).reshape(params.shape[:-1])

@@ -39,9 +39,7 @@ class Shuffled(Order):
         def epoch(r: int, e: int) -> Permutations:
             return streams.permutation(data.rows, seed, "order", r, e)
 
-        return np.stack(
-            [np.stack([epoch(r, e) for e in range(epochs)]) for r in range(data.replicates)]
-        )
+        return np.stack([np.stack([epoch(r, e) for e in range(epochs)]) for r in range(data.replicates)])
 
 
 @dataclass(frozen=True, config=STRICT)

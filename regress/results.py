@@ -36,7 +36,7 @@ def shard_table(problem: Problem, trials: tuple[Trial, ...], outcome: Outcome) -
     by_trial = np.argsort([trial.digest for trial in trials])
     digests = np.array([trial.digest for trial in trials])[by_trial]
 
-    def column(values: np.ndarray) -> np.ndarray:  # type: ignore[type-arg]
+    def column(values: np.ndarray) -> np.ndarray:
         """(E, L, R, ...) to rows in the order (L, E, R)."""
         ordered = np.swapaxes(values, 0, 1)[by_trial]
         return np.ascontiguousarray(ordered).reshape(-1, *values.shape[3:])

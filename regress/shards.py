@@ -103,9 +103,7 @@ def train_shard(shard: Shard, data: Data, permutations: NDArray[np.intp]) -> Tra
     return train(model, rows, permutations, start(shard), lanes, shard.schedule)
 
 
-def evaluate_shard(
-    shard: Shard, data: Data, clean: Data, trajectory: Trajectory
-) -> Evaluated:
+def evaluate_shard(shard: Shard, data: Data, clean: Data, trajectory: Trajectory) -> Evaluated:
     """The shard's metrics on contaminated `data`; `clean` is what it was before."""
     trial = shard.trials[0]
     losses = [trial.loss for trial in shard.trials]

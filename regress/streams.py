@@ -34,8 +34,6 @@ def normals(n: int, seed: int, purpose: str, replicate: int = 0, index: int = 0)
     return np.asarray(ndtri(uniforms(n, seed, purpose, replicate, index)))
 
 
-def permutation(
-    n: int, seed: int, purpose: str, replicate: int = 0, index: int = 0
-) -> NDArray[np.intp]:
+def permutation(n: int, seed: int, purpose: str, replicate: int = 0, index: int = 0) -> NDArray[np.intp]:
     """A uniform permutation of 0..n-1: the ranks of `n` raw words."""
     return np.argsort(bits(n, seed, purpose, replicate, index), kind="stable")

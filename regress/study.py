@@ -128,9 +128,7 @@ class Study(_Training):
         json_schema_extra={"default": ["l2"]},
     )
     lrs: tuple[Positive, ...] = Field((0.03,), min_length=1, description="Learning rates.")
-    sigmas: tuple[Scale, ...] = Field(
-        (0.01,), min_length=1, description="Scales of the initial weights."
-    )
+    sigmas: tuple[Scale, ...] = Field((0.01,), min_length=1, description="Scales of the initial weights.")
     orders: tuple[OrderLine, ...] = Field(
         (Shuffled(),),
         min_length=1,

@@ -58,27 +58,18 @@ class TrialSummary:
         return {name: value for name, value in every.items() if np.isfinite(value)}
 
 
-def summarise(
-    problem: Problem, trials: tuple[Trial, ...], outcome: Outcome
-) -> tuple[TrialSummary, ...]:
+def summarise(problem: Problem, trials: tuple[Trial, ...], outcome: Outcome) -> tuple[TrialSummary, ...]:
     """One summary for each of the L trials of an outcome, in their order."""
-    return tuple(
-        _summarise(problem, trial, outcome, lane)
-        for lane, trial in enumerate(trials)
-    )
+    return tuple(_summarise(problem, trial, outcome, lane) for lane, trial in enumerate(trials))
 
 
-def _summarise(
-    problem: Problem, trial: Trial, outcome: Outcome, lane: int
-) -> TrialSummary:
+def _summarise(problem: Problem, trial: Trial, outcome: Outcome, lane: int) -> TrialSummary:
     diverged = outcome.diverged[-1, lane]
 
     def final(values: Floats) -> Floats:
         return np.where(diverged, np.inf, values)
 
-    finals = {
-        f"final_{name}": final(getattr(outcome, name)[-1, lane]) for name in HISTORIES
-    } | {
+    finals = {f"final_{name}": final(getattr(outcome, name)[-1, lane]) for name in HISTORIES} | {
         "excess_risk": final(outcome.excess_risk[lane]),
         "epochs_to_tolerance": final(outcome.epochs_to_tolerance[lane]),
     }

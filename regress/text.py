@@ -8,8 +8,9 @@ empty is printed only where it differs from its default. Printing and parsing ar
 import ast
 import json
 import re
+from collections.abc import Mapping
 from dataclasses import MISSING, fields
-from typing import Any, ClassVar, Mapping, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 from pydantic import ConfigDict, ValidationError
 

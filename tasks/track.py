@@ -28,9 +28,7 @@ def open_execution(store: Store, study: Study, user: str, tags: Mapping[str, str
     description="One finished MLflow run a trial: params, histories, metrics, plot, data set.",
     cache_policy=NO_CACHE,
 )
-def track(
-    execution: Execution, shard: Shard, evaluated: Evaluated, plots: tuple[bytes, ...]
-) -> None:
+def track(execution: Execution, shard: Shard, evaluated: Evaluated, plots: tuple[bytes, ...]) -> None:
     records = zip(evaluated.summaries, plots, strict=True)
     log_trials(execution, [TrialRecord(summary, evaluated.rows, plot) for summary, plot in records])
     advance("trials", len(shard.trials))

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from matplotlib import colormaps
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -62,7 +63,7 @@ def _grid(
     width = max(width, 5.2 / columns)
     figure, axes = panels(rows, columns, width, height, f"{study.name}: {title}", right)
     for loss, axis in zip(study.losses, axes[0], strict=True):
-        axis.set_title(str(loss), fontsize=9.5)
+        axis.set_title(str(loss), fontsize=9.5, y=1.0, pad=6)  # a given y spares a search
     for contamination, axis in zip(study.contaminations, axes[:, -1], strict=True):
         name = str(contamination).replace("(", "\n(", 1)
         axis.text(
@@ -118,9 +119,7 @@ def _heat_maps(study: Study, summaries: dict[Any, TrialSummary]) -> Figure:
     return figure
 
 
-def _write_cell(
-    axis: Axes, column: int, row: int, value: float, gone: float, norm: LogNorm
-) -> None:
+def _write_cell(axis: Axes, column: int, row: int, value: float, gone: float, norm: LogNorm) -> None:
     finite = np.isfinite(value)
     text = short(value) if finite else "diverged"
     if finite and gone:
@@ -155,7 +154,7 @@ def _curves(study: Study, summaries: dict[Any, TrialSummary], history: str) -> F
                 axis.plot(epochs, shown, color=shade, ls=DASHES[i % len(DASHES)], lw=1.4)
         axis.grid(alpha=0.25)
     axes[0, 0].set(yscale="log", ylim=shared.error if history == "param_error" else shared.loss)
-    axes[0, 0].yaxis.set_minor_locator(NullLocator())
+    _plain_log_axis(axes[0, 0].yaxis)
     axes[0, 0].xaxis.set_major_locator(MaxNLocator(6, integer=True, min_n_ticks=1))
     label_axes(figure, "epoch", f"{name}, median of {study.replicates} replicates")
     legend(
@@ -180,12 +179,10 @@ def _order_effects(study: Study, effects: Sequence[OrderEffect]) -> Figure:
         "what the order changed, median of pairs and 95 % interval; filled: Holm p < .05",
     )
     orders = list(dict.fromkeys(effect.order for effect in effects))
-    slots = len(orders) * len(study.sigmas)
     for contamination, loss, axis in _cells(study, axes):
         axis.axhline(1, color="#444444", lw=0.8)
         own = [e for e in effects if (e.contamination, e.loss) == (contamination, loss)]
-        for effect in own:
-            _draw_effect(axis, study, orders, slots, effect)
+        _draw_effects(axis, study, orders, own)
         if not own:
             axis.text(
                 0.5,
@@ -212,7 +209,12 @@ def _order_effects(study: Study, effects: Sequence[OrderEffect]) -> Figure:
         ]
         + [
             Line2D(
-                [], [], color="#444444", marker=MARKERS[i % len(MARKERS)], ls="", label=f"sigma {s:g}"
+                [],
+                [],
+                color="#444444",
+                marker=MARKERS[i % len(MARKERS)],
+                ls="",
+                label=f"sigma {s:g}",
             )
             for i, s in enumerate(study.sigmas)
         ],
@@ -220,29 +222,32 @@ def _order_effects(study: Study, effects: Sequence[OrderEffect]) -> Figure:
     return figure
 
 
-def _draw_effect(
-    axis: Axes, study: Study, orders: list[str], slots: int, effect: OrderEffect
-) -> None:
-    if effect.log_ratio is None or effect.lo is None or effect.hi is None:
-        return
-    color = orders.index(effect.order)
-    shade = CURVES[color % len(CURVES)]
-    sigma = study.sigmas.index(effect.sigma)
-    slot = color * len(study.sigmas) + sigma
-    x = study.lrs.index(effect.lr) + (slot + 0.5) / slots * 0.8 - 0.4
-    ratio, low, high = np.exp([effect.log_ratio, effect.lo, effect.hi])
-    sure = effect.p_holm is not None and effect.p_holm < 0.05
-    axis.errorbar(
-        x,
-        ratio,
-        [[ratio - low], [high - ratio]],
-        color=shade,
-        marker=MARKERS[sigma % len(MARKERS)],
-        markersize=3.6,
-        markerfacecolor=shade if sure else "white",
-        markeredgewidth=0.8,
-        lw=1,
-    )
+def _draw_effects(axis: Axes, study: Study, orders: list[str], effects: Sequence[OrderEffect]) -> None:
+    """A bar and a marker for each effect: the order's colour, sigma's shape, filled where sure."""
+    slots = len(orders) * len(study.sigmas)
+    groups: dict[tuple[int, int, bool], list[tuple[float, Floats]]] = {}
+    for effect in effects:
+        order, sigma = orders.index(effect.order), study.sigmas.index(effect.sigma)
+        slot = order * len(study.sigmas) + sigma
+        x = study.lrs.index(effect.lr) + (slot + 0.5) / slots * 0.8 - 0.4
+        sure = effect.p_holm is not None and effect.p_holm < 0.05
+        ratios = np.exp([v for v in (effect.log_ratio, effect.lo, effect.hi) if v is not None])
+        groups.setdefault((order, sigma, sure), []).append((x, ratios))
+    for (order, sigma, sure), points in groups.items():
+        color = CURVES[order % len(CURVES)]
+        places = [x for x, _ in points]
+        ratio, low, high = np.transpose([ratios for _, ratios in points])
+        axis.vlines(places, low, high, color=color, lw=1)
+        axis.plot(
+            places,
+            ratio,
+            ls="",
+            color=color,
+            marker=MARKERS[sigma % len(MARKERS)],
+            markersize=3.8,
+            markerfacecolor=color if sure else "white",
+            markeredgewidth=0.8,
+        )
 
 
 def _ratio_axis(axis: Axes, effects: Sequence[OrderEffect]) -> None:
@@ -253,10 +258,14 @@ def _ratio_axis(axis: Axes, effects: Sequence[OrderEffect]) -> None:
     low, high = np.exp(min(0.0, *logs)) * 0.9, np.exp(max(0.0, *logs)) * 1.1
     axis.set_ylim(low, high)
     steps = (1, 1.5, 2, 3, 5, 7) if span < 1.2 else (1, 3) if span < 4 else (1,)
-    ticks = [s * 10.0**d for d in range(-12, 13) for s in steps]
-    axis.set_yticks([t for t in ticks if low <= t <= high])
-    axis.yaxis.set_minor_locator(NullLocator())
-    axis.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axis.set_yticks([s * 10.0**d for d in range(-12, 13) for s in steps if low <= s * 10.0**d <= high])
+    _plain_log_axis(axis.yaxis)
+
+
+def _plain_log_axis(axis: Axis) -> None:
+    """Plain numbers, which are easier to read than powers and quicker to set, and no minor ticks."""
+    axis.set_minor_locator(NullLocator())
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
 
 
 def _key(summary: TrialSummary) -> tuple[str, str, float, float]:

@@ -85,9 +85,7 @@ class _Canvas:
         figure.subplots_adjust(left=0.08, right=0.985, bottom=0.15, top=0.8, wspace=0.2)
         self.epochs = np.arange(1, shared.epochs + 1)
         self.curves: dict[str, tuple[Axes, Any, Any]] = {}
-        for panel, limits, (ylabel, names) in zip(
-            axes, (shared.loss, shared.error), _PANELS, strict=True
-        ):
+        for panel, limits, (ylabel, names) in zip(axes, (shared.loss, shared.error), _PANELS, strict=True):
             panel.set(xlabel="epoch", ylabel=ylabel, yscale="log", ylim=limits)
             panel.set_xlim(1 - 0.02 * shared.epochs, shared.epochs + 0.02 * shared.epochs)
             panel.xaxis.set_major_locator(MaxNLocator(8, integer=True, min_n_ticks=1))

@@ -44,8 +44,6 @@ class Affine:
         """Prediction minus target (G, b, T) of rows (G, b, P + 1)."""
         return torch.bmm(rows, state)
 
-    def pullback(
-        self, rows: torch.Tensor, state: torch.Tensor, psi: torch.Tensor
-    ) -> torch.Tensor:
+    def pullback(self, rows: torch.Tensor, state: torch.Tensor, psi: torch.Tensor) -> torch.Tensor:
         """Gradient (G, P, T) of the summed loss, given psi (G, b, T) at the residuals."""
         return torch.bmm(rows[..., : self.parameters].transpose(1, 2), psi)

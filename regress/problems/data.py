@@ -30,9 +30,7 @@ class Data:
         ):
             # A target of shape (n, 1) beside predictions of shape (n,) would broadcast to (n, n).
             if y.shape != x.shape[:2]:
-                raise ValueError(
-                    f"{name}_y has shape {y.shape}, expected {x.shape[:2]}: one target a row"
-                )
+                raise ValueError(f"{name}_y has shape {y.shape}, expected {x.shape[:2]}: one target a row")
 
     @property
     def replicates(self) -> int:
@@ -41,4 +39,4 @@ class Data:
     @property
     def rows(self) -> int:
         """Training rows of one replicate, n."""
-        return self.train_y.shape[1]
+        return int(self.train_y.shape[1])

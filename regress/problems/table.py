@@ -1,6 +1,7 @@
 """A table of one's own: numeric columns, one of them the target."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass as plain_dataclass
 from functools import lru_cache
 from hashlib import sha256
@@ -55,9 +56,7 @@ class Table(Problem):
         try:
             state = file.stat()
         except OSError as error:
-            raise InputError(
-                f"problem: cannot read the table {self.path}: {error.strerror}"
-            ) from None
+            raise InputError(f"problem: cannot read the table {self.path}: {error.strerror}") from None
         return _read_file(file, str(self.target), state.st_mtime_ns, state.st_size)
 
     @property
@@ -96,9 +95,7 @@ class Table(Problem):
         table = self.columns
         x = (table.x - table.x.mean(axis=0)) / table.x.std(axis=0)
         y = (table.y - table.y.mean()) / table.y.std()
-        order = np.stack(
-            [streams.permutation(len(y), seed, "holdout", r) for r in range(replicates)]
-        )
+        order = np.stack([streams.permutation(len(y), seed, "holdout", r) for r in range(replicates)])
         held_out = np.sort(order[:, : self.held_out_rows], axis=1)
         kept = np.sort(order[:, self.held_out_rows :], axis=1)
         return Data(
@@ -145,7 +142,7 @@ def _read_dataset(dataset: Dataset, target: str | None) -> Columns:
 
 @lru_cache(maxsize=8)
 def _read_file(file: Path, target: str, _modified: int, _size: int) -> Columns:
-    readers = {".csv": pd.read_csv, ".parquet": pd.read_parquet}
+    readers: dict[str, Callable[[Path], pd.DataFrame]] = {".csv": pd.read_csv, ".parquet": pd.read_parquet}
     if file.suffix not in readers:
         raise InputError(f"problem: the table {file} ends in {file.suffix!r}, expected .csv or .parquet")
     try:

@@ -7,7 +7,7 @@ run is there whole or not at all. The rows are those that the client leaves; a t
 
 import tempfile
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,18 +27,25 @@ from mlflow.store.tracking.dbmodels.models import (
     SqlTag,
 )
 from mlflow.utils.mlflow_tags import MLFLOW_RUN_NAME
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from regress.tracking.runs import FinishedRun, put
 
 # The revisions whose tables these rows were compared with the client's on.
 TESTED_SCHEMAS = frozenset({"dc11669786a5"})
+_INSERTS: dict[str, Callable[[type[Any]], Any]] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
 
 
-def schema(client: MlflowClient) -> str | None:
-    """The revision of a database store's schema; None for a store that is no database."""
+def obstacle(client: MlflowClient) -> str | None:
+    """Why runs cannot be written as rows into this store; None where they can."""
     engine = getattr(client._tracking_client.store, "engine", None)
-    return None if engine is None else str(_get_schema_version(engine))
+    if engine is None:
+        return "it is not a database"
+    if engine.dialect.name not in _INSERTS:
+        return f"{engine.dialect.name} was never tried"
+    revision = _get_schema_version(engine)
+    return None if revision in TESTED_SCHEMAS else f"its schema {revision} was never tried"
 
 
 def write_in_bulk(client: MlflowClient, experiment_id: str, runs: Sequence[FinishedRun]) -> None:
@@ -165,27 +172,28 @@ def _dataset_key(run: FinishedRun) -> tuple[str, str]:
 def _datasets(
     session: Session, experiment_id: int, runs: Sequence[FinishedRun]
 ) -> dict[tuple[str, str], str]:
-    """The id of each data set by name and digest; those not there yet are inserted."""
+    """The id of each data set by name and digest; those not there yet are inserted.
+
+    Inserted first, looked up then: a transaction that began by reading would lose to another writer.
+    """
     wanted = {_dataset_key(run): run.dataset.dataset for run in runs}
+    rows = [
+        {
+            "dataset_uuid": uuid.uuid4().hex,
+            "experiment_id": experiment_id,
+            "name": dataset.name,
+            "digest": dataset.digest,
+            "dataset_source_type": dataset.source_type,
+            "dataset_source": dataset.source,
+            "dataset_schema": dataset.schema,
+            "dataset_profile": dataset.profile,
+        }
+        for dataset in wanted.values()
+    ]
+    insert = _INSERTS[session.get_bind().dialect.name]
+    session.execute(insert(SqlDataset).on_conflict_do_nothing(), rows)
     known = sqlalchemy.select(SqlDataset.name, SqlDataset.digest, SqlDataset.dataset_uuid).where(
         SqlDataset.experiment_id == experiment_id,
         SqlDataset.digest.in_([digest for _, digest in wanted]),
     )
-    ids = {(name, digest): dataset_id for name, digest, dataset_id in session.execute(known)}
-    new = {key: uuid.uuid4().hex for key in wanted if key not in ids}
-    if new:
-        rows = [
-            {
-                "dataset_uuid": dataset_id,
-                "experiment_id": experiment_id,
-                "name": wanted[key].name,
-                "digest": wanted[key].digest,
-                "dataset_source_type": wanted[key].source_type,
-                "dataset_source": wanted[key].source,
-                "dataset_schema": wanted[key].schema,
-                "dataset_profile": wanted[key].profile,
-            }
-            for key, dataset_id in new.items()
-        ]
-        session.execute(sqlalchemy.insert(SqlDataset), rows)
-    return ids | new
+    return {(name, digest): dataset_id for name, digest, dataset_id in session.execute(known)}

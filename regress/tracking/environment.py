@@ -11,7 +11,16 @@ from typing import Any
 import torch
 
 _PACKAGES = (
-    "regress torch numpy scipy pandas pyarrow matplotlib mlflow prefect statsmodels".split()
+    "regress",
+    "torch",
+    "numpy",
+    "scipy",
+    "pandas",
+    "pyarrow",
+    "matplotlib",
+    "mlflow",
+    "prefect",
+    "statsmodels",
 )
 
 

@@ -84,9 +84,7 @@ def begin(store: Store, study: Study, user: str, tags: Mapping[str, str]) -> Exe
 
 def log_trials(execution: Execution, records: Iterable[TrialRecord]) -> None:
     """Writes trials as finished child runs, their plots before their rows."""
-    execution.store.write(
-        execution.experiment_id, [_finished_run(execution, record) for record in records]
-    )
+    execution.store.write(execution.experiment_id, [_finished_run(execution, record) for record in records])
 
 
 def attach(execution: Execution, files: Mapping[str, bytes]) -> None:
@@ -178,5 +176,3 @@ def _param(value: Any) -> str:
 
 def _now() -> int:
     return int(time.time() * 1000)
-
-

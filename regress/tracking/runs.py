@@ -39,9 +39,7 @@ class FinishedRun:
         return {MLFLOW_PARENT_RUN_ID: self.parent, **self.tags}
 
 
-def write_by_client(
-    client: MlflowClient, experiment_id: str, runs: Sequence[FinishedRun]
-) -> None:
+def write_by_client(client: MlflowClient, experiment_id: str, runs: Sequence[FinishedRun]) -> None:
     """Writes runs request by request: the artifacts first, the status FINISHED last."""
     for run in runs:
         run_id = client.create_run(

@@ -14,11 +14,12 @@ from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
 from regress.errors import InputError
-from regress.tracking.bulk import TESTED_SCHEMAS, refresh_statistics, schema, write_in_bulk
+from regress.tracking.bulk import obstacle, refresh_statistics, write_in_bulk
 from regress.tracking.runs import FinishedRun, write_by_client
 
 _log = logging.getLogger(__name__)
 
+_SERVER = ("http", "https")
 _PATIENCE = 5.0  # seconds for a tracking server to answer at all
 
 
@@ -37,7 +38,7 @@ class Store:
 
     @property
     def is_server(self) -> bool:
-        return urlsplit(self.uri).scheme in ("http", "https")
+        return urlsplit(self.uri).scheme in _SERVER
 
     @property
     def ui(self) -> str:
@@ -73,7 +74,7 @@ def open_store(uri: str | None = None) -> Store:
     """
     uri = uri or mlflow.get_tracking_uri()
     scheme = urlsplit(uri).scheme
-    if scheme in ("http", "https"):
+    if scheme in _SERVER:
         _check_server(uri)
     elif scheme == "sqlite":
         _check_sqlite(uri)
@@ -92,7 +93,7 @@ def open_store(uri: str | None = None) -> Store:
         client.search_experiments(max_results=1)
     except (MlflowException, sqlalchemy.exc.SQLAlchemyError) as error:
         raise InputError(f"the tracking store {_shown(uri)} cannot be used: {_first(error)}") from None
-    return Store(uri, client, _knows_tables(client))
+    return Store(uri, client, _writes_rows(client, is_server=scheme in _SERVER))
 
 
 def experiment(store: Store, name: str) -> str:
@@ -111,11 +112,11 @@ def experiment(store: Store, name: str) -> str:
     return str(found.experiment_id)
 
 
-def _knows_tables(client: MlflowClient) -> bool:
-    revision = schema(client)
-    if revision is not None and revision not in TESTED_SCHEMAS:
-        _log.warning("the store's schema %s is new to the bulk writer: runs go one by one", revision)
-    return revision in TESTED_SCHEMAS
+def _writes_rows(client: MlflowClient, is_server: bool) -> bool:
+    reason = obstacle(client)
+    if reason is not None and not is_server:
+        _log.warning("runs are written one by one, not in bulk, into this store: %s", reason)
+    return reason is None
 
 
 def _check_server(uri: str) -> None:
