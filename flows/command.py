@@ -8,7 +8,7 @@ import os
 import sys
 import threading
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -64,7 +64,7 @@ def run(
     from flows.console import progress
     from flows.session import run_study
 
-    console = Console()
+    console = _console()
     trials = len(chosen.trials())
     with progress(console, {"lanes": trials * chosen.replicates, "trials": trials}) as listener:
         outcome = run_study(chosen, listener)
@@ -84,7 +84,7 @@ def show(
     from regress.tracking.store import open_store
 
     store = open_store()
-    _show(Console(), comparison(store, find_execution(store, run)), store)
+    _show(_console(), comparison(store, find_execution(store, run)), store)
 
 
 @app.command()
@@ -97,19 +97,20 @@ def studies() -> None:
     table = Table.grid(padding=(0, 3))
     for name, text in shipped().items():
         table.add_row(f"[bold]{name}[/bold]", question(text))
-    Console().print(table)
+    _console().print(table)
 
 
 def main() -> None:
     """The console script: every way out has its exit code."""
-    sys.exit(_guarded(lambda: app(standalone_mode=False)))
+    sys.exit(execute(sys.argv[1:]))
 
 
-def _guarded(call: Callable[[], Any]) -> int:
+def execute(arguments: Sequence[str]) -> int:
+    """Runs one command line; its exit code."""
     import click
 
     try:
-        result = call()
+        result = app(list(arguments), standalone_mode=False)
     except InputError as error:
         return _say(str(error), BAD_INPUT)
     except click.exceptions.Exit as exit:
@@ -128,6 +129,12 @@ def _guarded(call: Callable[[], Any]) -> int:
 def _say(sentence: str, code: int) -> int:
     Console(stderr=True, highlight=False, markup=False, soft_wrap=True).print(f"regress: {sentence}")
     return code
+
+
+def _console() -> Console:
+    console = Console()
+    # Where nobody watches, no line need fold.
+    return console if console.is_terminal else Console(width=128)
 
 
 def _show(console: Console, outcome: dict[str, Any], store: "Store") -> None:

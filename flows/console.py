@@ -21,6 +21,9 @@ from rich.table import Table
 from tasks.progress import Listener, Unit
 
 _STRONGEST = 8  # order effects in the table
+_LEVEL = 0.05
+_CELL = ("contamination", "loss", "lr", "sigma", "batch")
+_TEXTS = ("contamination", "loss", "order")
 _LABELS: dict[Unit, str] = {"lanes": "lanes trained", "trials": "trials tracked"}
 
 
@@ -82,78 +85,69 @@ def show_way(console: Console, outcome: Mapping[str, Any], command: str | None, 
 
 def _table(title: str, *columns: str) -> Table:
     table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
-    for i, column in enumerate(columns):
-        table.add_column(column, justify="left" if i < 3 else "right", overflow="fold")
+    for column in columns:
+        is_text = column in _TEXTS
+        table.add_column(
+            column, justify="left" if is_text else "right", no_wrap=not is_text, overflow="fold"
+        )
     return table
 
 
 def _best(rows: list[dict[str, Any]]) -> Table:
     metric = rows[0]["metric"].replace("_", " ")
-    table = _table(
-        f"Best shuffled trial by median {metric}",
-        "contamination",
-        "loss",
-        "order",
-        "lr",
-        "sigma",
-        "median",
-        "5–95 %",
-    )
+    table = _table(f"Best shuffled trial by median {metric}", *_CELL, "median", "5–95 %")
     for row in rows:
-        table.add_row(
-            row["contamination"],
-            row["loss"],
-            row["order"],
-            f"{row['lr']:g}",
-            f"{row['sigma']:g}",
-            _number(row["median"]),
-            f"{_number(row['q05'])} – {_number(row['q95'])}",
-        )
+        table.add_row(*_cell(row), _number(row["median"]), _span(_number(row["q05"]), _number(row["q95"])))
     return table
 
 
 def _diverged(rows: list[dict[str, Any]]) -> Table:
-    table = _table("What diverged", "contamination", "loss", "trials", "of", "all replicates", "from lr")
+    table = _table(
+        "What diverged", "contamination", "loss", "trials", "of which wholly", "out of", "from lr"
+    )
     for row in rows:
-        table.add_row(
-            row["contamination"],
-            row["loss"],
-            str(row["diverged"]),
-            str(row["trials"]),
-            str(row["wholly"]),
-            f"{row['from_lr']:g}",
-        )
+        counts = map(str, (row["diverged"], row["wholly"], row["trials"]))
+        table.add_row(row["contamination"], row["loss"], *counts, f"{row['from_lr']:g}")
     return table
 
 
 def _orders(rows: list[dict[str, Any]]) -> Table:
-    sure = [row for row in rows if row["p_holm"] is not None and row["p_holm"] < 0.05]
+    sure = [row for row in rows if row["p_holm"] is not None and row["p_holm"] < _LEVEL]
     raised = sum(row["log_ratio"] > 0 for row in sure)
     table = _table(
-        f"What the order changed: {len(sure)} of {len(rows)} cells (Holm p < .05),"
-        f" error raised in {raised}; the strongest",
+        f"What the order changed: the error in {len(sure)} of {len(rows)} cells (Holm p < .05), raised in"
+        f" {raised}, lowered in {len(sure) - raised}; the strongest",
         "order",
-        "contamination",
-        "loss",
-        "lr",
-        "sigma",
-        "error × shuffled's",
+        *_CELL,
+        "× shuffled's",
         "95 %",
         "p",
     )
-    for row in sorted(sure, key=lambda row: -abs(row["log_ratio"]))[:_STRONGEST]:
-        low, high = _ratio(row["lo"]), _ratio(row["hi"])
+    for row in _strongest(sure):
         table.add_row(
             row["order"],
-            row["contamination"],
-            row["loss"],
-            f"{row['lr']:g}",
-            f"{row['sigma']:g}",
+            *_cell(row),
             _ratio(row["log_ratio"]),
-            f"{low} – {high}",
+            _span(_ratio(row["lo"]), _ratio(row["hi"])),
             f"{row['p_holm']:.2g}",
         )
     return table
+
+
+def _strongest(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The strongest effect of each order under each contamination and loss, and of those the first few."""
+    chosen: dict[tuple[str, ...], dict[str, Any]] = {}
+    for row in sorted(rows, key=lambda row: -abs(row["log_ratio"])):
+        chosen.setdefault((row["order"], row["contamination"], row["loss"]), row)
+    return list(chosen.values())[:_STRONGEST]
+
+
+def _cell(row: dict[str, Any]) -> tuple[str, ...]:
+    return row["contamination"], row["loss"], f"{row['lr']:g}", f"{row['sigma']:g}", str(row["batch_size"])
+
+
+def _span(low: str, high: str) -> str:
+    return f"{low} – {high}"
 
 
 def _number(value: float | None) -> str:

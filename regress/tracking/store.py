@@ -88,8 +88,8 @@ def open_store(uri: str | None = None) -> Store:
     # MLflow announces each migration of a fresh store.
     logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)
     logging.getLogger("alembic").setLevel(logging.WARNING)
-    client = MlflowClient(uri)
     try:
+        client = MlflowClient(uri)
         client.search_experiments(max_results=1)
     except (MlflowException, sqlalchemy.exc.SQLAlchemyError) as error:
         raise InputError(f"the tracking store {_shown(uri)} cannot be used: {_first(error)}") from None
@@ -166,4 +166,5 @@ def _shown(uri: str) -> str:
 
 
 def _first(error: Exception) -> str:
-    return str(error).strip().splitlines()[0].rstrip(".")
+    """The first sentence of an error."""
+    return str(error).strip().splitlines()[0].split(". ")[0].rstrip(".")
