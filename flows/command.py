@@ -66,8 +66,11 @@ def run(
 
     console = _console()
     trials = len(chosen.trials())
-    with progress(console, {"lanes": trials * chosen.replicates, "trials": trials}) as listener:
-        outcome = run_study(chosen, listener)
+    try:
+        with progress(console, {"lanes": trials * chosen.replicates, "trials": trials}) as listener:
+            outcome = run_study(chosen, listener)
+    except KeyboardInterrupt:
+        raise typer.Exit(_say("interrupted", INTERRUPTED)) from None
     if json is not None:
         from regress.outcome import as_json
 
@@ -107,23 +110,16 @@ def main() -> None:
 
 def execute(arguments: Sequence[str]) -> int:
     """Runs one command line; its exit code."""
-    import click
-
     try:
-        result = app(list(arguments), standalone_mode=False)
+        app(list(arguments))
+    except SystemExit as done:  # typer's way out, usage errors included
+        return done.code if isinstance(done.code, int) else 0
     except InputError as error:
         return _say(str(error), BAD_INPUT)
-    except click.exceptions.Exit as exit:
-        return exit.exit_code
-    except click.ClickException as error:
-        error.show()
-        return BAD_INPUT
-    except (KeyboardInterrupt, click.exceptions.Abort):
-        return _say("interrupted", INTERRUPTED)
     except Exception:
         traceback.print_exc()
         return _say("internal error, see above", INTERNAL_ERROR)
-    return result if isinstance(result, int) else 0
+    return 0
 
 
 def _say(sentence: str, code: int) -> int:

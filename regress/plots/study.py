@@ -105,12 +105,13 @@ def _heat_maps(study: Study, summaries: dict[Any, TrialSummary]) -> Figure:
         grid = [[(contamination, loss, lr, sigma) for lr in study.lrs] for sigma in study.sigmas]
         values = np.array([[medians[key] for key in row] for row in grid])
         shown = np.ma.masked_invalid(values)
-        image = axis.imshow(shown, norm=norm, cmap=colors, aspect="auto", origin="lower")
+        image = axis.pcolormesh(shown, norm=norm, cmap=colors, edgecolors="white", linewidth=1)
+        axis.set_facecolor("#e4e4e4")
         for (row, column), value in np.ndenumerate(values):
             gone = summaries[grid[row][column]].diverged_fraction
             _write_cell(axis, column, row, value, gone, norm)
-        axis.set_xticks(range(len(study.lrs)), [f"{lr:g}" for lr in study.lrs])
-        axis.set_yticks(range(len(study.sigmas)), [f"{sigma:g}" for sigma in study.sigmas])
+        axis.set_xticks(np.arange(len(study.lrs)) + 0.5, [f"{lr:g}" for lr in study.lrs])
+        axis.set_yticks(np.arange(len(study.sigmas)) + 0.5, [f"{sigma:g}" for sigma in study.sigmas])
     label_axes(figure, "learning rate", "initial scale sigma")
     across = figure.get_size_inches()[0]
     box = figure.subplotpars
@@ -126,8 +127,8 @@ def _write_cell(axis: Axes, column: int, row: int, value: float, gone: float, no
         text += f"\n{gone:.0%} div."
     dark = finite and norm(value) > 0.55
     axis.text(
-        column,
-        row,
+        column + 0.5,
+        row + 0.5,
         text,
         ha="center",
         va="center",

@@ -1,0 +1,63 @@
+"""What the fleet trains: a prediction and its pullback, for all lanes of a tile at once.
+
+Shapes: G tiles of T lanes, b rows of C columns, P parameters a lane.
+"""
+
+from abc import ABC, abstractmethod
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+
+
+class Model(ABC):
+    """A model with P parameters; every operation rounds the same in a vector as alone."""
+
+    @property
+    @abstractmethod
+    def parameters(self) -> int:
+        """How many parameters a lane has, P."""
+
+    @property
+    @abstractmethod
+    def draws(self) -> int:
+        """How many normal numbers a replicate's initial parameters are made of, D."""
+
+    @abstractmethod
+    def start(self, sigmas: Floats, draws: Floats) -> Floats:
+        """Initial parameters (..., P) from initial scales (...) and normal numbers (..., D)."""
+
+    @abstractmethod
+    def table(self, x: Floats, y: Floats, dtype: torch.dtype) -> torch.Tensor:
+        """Rows (R, n, C) to train on, made of features x (R, n, F) and targets y (R, n)."""
+
+    @abstractmethod
+    def predict(self, x: Floats, params: Floats) -> Floats:
+        """Predictions (R, n) at features x (R, n, F) under parameters (R, P), in float64."""
+
+    @abstractmethod
+    def least_squares(self, x: Floats, y: Floats) -> Floats:
+        """The parameters (P,) of least squared error on features x (n, F) and targets y (n,)."""
+
+    def state(self, w: torch.Tensor) -> torch.Tensor:
+        """Parameters w (G, P, T), over what constant rows the products need."""
+        return w.contiguous()
+
+    @abstractmethod
+    def residual(self, rows: torch.Tensor, state: torch.Tensor) -> torch.Tensor:
+        """Prediction minus target (G, b, T) of rows (G, b, C)."""
+
+    def pullback(self, rows: torch.Tensor, state: torch.Tensor, psi: torch.Tensor) -> torch.Tensor:
+        """Gradient (G, P, T) of the summed loss, given psi (G, b, T); here by autograd."""
+        with torch.enable_grad():
+            leaf = state.detach().requires_grad_()
+            (gradient,) = torch.autograd.grad(self.residual(rows, leaf), leaf, psi)
+        return gradient[:, : self.parameters]
+
+
+def check_targets(x: Floats, y: Floats) -> None:
+    """Refuses targets that are not one a row: (n, 1) beside (n,) would broadcast to (n, n)."""
+    if y.shape != x.shape[:-1]:
+        raise ValueError(f"y has shape {y.shape}, expected {x.shape[:-1]}: one target a row")

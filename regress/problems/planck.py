@@ -1,0 +1,179 @@
+"""Planck's law: a temperature found by SGD through the law itself.
+
+B(lambda, T) = (2 h c**2 / lambda**5) / (exp(h c / (lambda k T)) - 1), in W sr-1 m-3.
+"""
+
+from dataclasses import dataclass as plain_dataclass
+from typing import Annotated, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pydantic import Field
+from pydantic.dataclasses import dataclass
+from scipy.optimize import least_squares
+
+from regress import streams
+from regress.problems.data import Data
+from regress.problems.model import Model, check_targets
+from regress.problems.problem import Problem, Ranking
+from regress.text import STRICT
+
+Floats = NDArray[np.float64]
+
+C = 299792458.0  # speed of light, m/s
+H = 6.6260701e-34  # Planck's constant, J s, with the notebook's digits
+K = 1.380649e-23  # Boltzmann's constant, J/K
+
+# The notebook's wavelengths in metres: the first 1,000 to train on, the rest to validate.
+WAVELENGTHS = np.arange(300, 2000) * 1e-9
+TRAIN_ROWS = 1000
+
+
+def radiance(wavelength: Floats, temperature: Floats | float) -> Floats:
+    """Spectral radiance in W sr-1 m-3 at wavelengths in metres and temperatures in kelvin."""
+    x = H * C / (wavelength * K * temperature)
+    # exp(-x) / (1 - exp(-x)), unlike 1 / (exp(x) - 1), cannot overflow.
+    return np.asarray(2 * H * C**2 / wavelength**5 * np.exp(-x) / -np.expm1(-x))
+
+
+@plain_dataclass(frozen=True)
+class PlanckModel(Model):
+    """One parameter: T in kelvin, or log T where `is_scaled`; intensities in units of `unit`."""
+
+    is_scaled: bool
+    unit: float
+
+    @property
+    def parameters(self) -> int:
+        return 1
+
+    @property
+    def draws(self) -> int:
+        return 0
+
+    def start(self, sigmas: Floats, draws: Floats) -> Floats:
+        """The initial temperature is `sigma` itself, in kelvin; nothing is drawn."""
+        return self.parameter(sigmas)[..., None]
+
+    def parameter(self, temperature: Floats) -> Floats:
+        return np.log(temperature) if self.is_scaled else np.asarray(temperature)
+
+    def temperature(self, parameter: Floats) -> Floats:
+        return np.exp(parameter) if self.is_scaled else parameter
+
+    def table(self, x: Floats, y: Floats, dtype: torch.dtype) -> torch.Tensor:
+        """Columns h c / (lambda k) in kelvin, 2 h c**2 / lambda**5 in units, minus the intensity.
+
+        A wavelength that is not positive has no radiance: its columns are nan, and a lane that visits
+        it leaves the numbers.
+        """
+        check_targets(x, y)
+        wavelength = np.where(x[..., 0] > 0, x[..., 0], np.nan)
+        with np.errstate(over="ignore", divide="ignore"):
+            columns = [H * C / (wavelength * K), 2 * H * C**2 / wavelength**5 / self.unit, -y]
+        return torch.from_numpy(np.stack(columns, axis=-1)).to(dtype)
+
+    def predict(self, x: Floats, params: Floats) -> Floats:
+        return radiance(x[..., 0], self.temperature(params)) / self.unit
+
+    def least_squares(self, x: Floats, y: Floats) -> Floats:
+        # In log T, from the temperature whose radiance peaks where the intensities do.
+        guess = 2.897771955e-3 / x[y.argmax(), 0]
+        peak = y.max()
+
+        def residual(log_t: Floats) -> Floats:
+            return (radiance(x[:, 0], np.exp(log_t)) / self.unit - y) / peak
+
+        fit = least_squares(residual, [np.log(guess)], xtol=1e-15, ftol=1e-15, gtol=1e-15)
+        return self.parameter(np.exp(fit.x))
+
+    def residual(self, rows: torch.Tensor, state: torch.Tensor) -> torch.Tensor:
+        _, intensity, _ = self._curve(rows, state)
+        return intensity + rows[..., 2:]
+
+    def pullback(self, rows: torch.Tensor, state: torch.Tensor, psi: torch.Tensor) -> torch.Tensor:
+        """dB/dT = B x / (T (1 - exp(-x))) with x = h c / (lambda k T); dB/dlog T is T times that."""
+        x, intensity, rest = self._curve(rows, state)
+        slope = intensity * x / rest
+        if not self.is_scaled:
+            slope = slope / state
+        return (psi * slope).sum(dim=1, keepdim=True)
+
+    def _curve(
+        self, rows: torch.Tensor, state: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """x, the intensity, and 1 - exp(-x), each (G, b, T)."""
+        temperature = state.exp() if self.is_scaled else state
+        # No body is that cold: the lane leaves the numbers instead of fitting nonsense.
+        temperature = torch.where(temperature > 0, temperature, torch.nan)
+        x = rows[..., :1] / temperature
+        rest = -torch.expm1(-x)
+        return x, rows[..., 1:2] * torch.exp(-x) / rest, rest
+
+
+@dataclass(frozen=True, config=STRICT)
+class Planck(Problem):
+    """Intensities of a body of `temperature` kelvin, all of a replicate times 1 + u, u ~ U(0, noise).
+
+    As the notebook has it: intensities in W sr-1 m-3, the parameter T in kelvin, and a learning rate of
+    some 1e-21. With `form=scaled` intensities are in units of the largest at `temperature`, and the
+    parameter is log T: learning rates are ordinary numbers. In both, a trial's `sigma` is its initial
+    temperature in kelvin.
+    """
+
+    name = "planck"
+    temperature: Annotated[float, Field(gt=0)] = 5020.0
+    noise: Annotated[float, Field(ge=0)] = 0.05
+    form: Literal["raw", "scaled"] = "raw"
+
+    @property
+    def train_rows(self) -> int:
+        return TRAIN_ROWS
+
+    @property
+    def parameter_names(self) -> tuple[str, ...]:
+        return ("T",)
+
+    @property
+    def model(self) -> PlanckModel:
+        if self.form == "raw":
+            return PlanckModel(is_scaled=False, unit=1.0)
+        return PlanckModel(is_scaled=True, unit=float(radiance(WAVELENGTHS, self.temperature).max()))
+
+    @property
+    def knows_truth(self) -> bool:
+        return True
+
+    @property
+    def ranking(self) -> Ranking:
+        return "param_error"
+
+    @property
+    def identity(self) -> str:
+        return str(self)
+
+    @property
+    def target_scale(self) -> float:
+        return 1.0
+
+    def draw(self, seed: int, replicates: int) -> Data:
+        u = [self.noise * streams.uniforms(1, seed, "train/noise", r)[0] for r in range(replicates)]
+        clean = radiance(WAVELENGTHS, self.temperature) / self.model.unit
+        y = np.outer(1 + np.array(u), clean)
+        x = np.broadcast_to(WAVELENGTHS[:, None], (replicates, len(WAVELENGTHS), 1))
+        truth = self.model.parameter(np.full((replicates, 1), self.temperature))
+        return Data(
+            train_x=x[:, :TRAIN_ROWS],
+            train_y=y[:, :TRAIN_ROWS],
+            val_x=x[:, TRAIN_ROWS:],
+            val_y=y[:, TRAIN_ROWS:],
+            truth=truth,
+            contaminated=np.zeros((replicates, TRAIN_ROWS), bool),
+        )
+
+    def refuse_start(self, sigma: float) -> str | None:
+        return None if sigma > 0 else f"{sigma:g} is no initial temperature in kelvin, expected one above 0"
+
+    def in_user_units(self, params: Floats) -> Floats:
+        return self.model.temperature(params)
