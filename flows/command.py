@@ -18,10 +18,10 @@ from rich.console import Console
 from regress.errors import InputError
 
 if TYPE_CHECKING:
-    from regress.study import Study
     from regress.tracking.store import Store
+    from tasks.progress import Unit
 
-BAD_INPUT, INTERNAL_ERROR, INTERRUPTED = 2, 70, 130
+OUTSIDE, BAD_INPUT, INTERNAL_ERROR, INTERRUPTED = 1, 2, 70, 130
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -55,27 +55,39 @@ def run(
 
     chosen = load(study, assignments or [])
     _check_writable(json)
-    prefect = _in_background(_start_prefect)
-    try:
-        store = _checked_store(chosen)
-    finally:
-        prefect()
+    trials = len(chosen.trials())
+    totals: dict[Unit, int] = {"lanes": trials * chosen.replicates, "trials": trials}
+    store, outcome = _run_flow("robustness", chosen.name, totals, chosen)
+    _write_json(json, outcome)
+    _show(_console(), outcome, store)
 
-    from flows.console import progress
-    from flows.session import run_study
+
+@app.command()
+def notebook(
+    json: _Json = None,
+    replicates: Annotated[
+        int | None, typer.Option(min=2, show_default="10,000", help="Seeds of each exercise.")
+    ] = None,
+) -> None:
+    """Run the notebook's exercises and find each number that it printed in its ensemble."""
+    from regress.notebook import CONTROL, EXERCISES, REPLICATES, distinct_trials
+
+    _check_writable(json)
+    seeds = replicates or REPLICATES
+    models = seeds * len(distinct_trials((*EXERCISES, CONTROL), companions=False))
+    totals: dict[Unit, int] = {"lanes": models, "exercises": len(EXERCISES) + 1}
+    store, outcome = _run_flow("notebook", "notebook", totals, seeds)
+    _write_json(json, {name: outcome[name] for name in ("rows", "controls")})
+
+    from flows.console import show_notebook, show_way
 
     console = _console()
-    trials = len(chosen.trials())
-    try:
-        with progress(console, {"lanes": trials * chosen.replicates, "trials": trials}) as listener:
-            outcome = run_study(chosen, listener)
-    except KeyboardInterrupt:
-        raise typer.Exit(_say("interrupted", INTERRUPTED)) from None
-    if json is not None:
-        from regress.outcome import as_json
-
-        json.write_text(as_json(outcome) + "\n")
-    _show(console, outcome, store)
+    show_notebook(console, outcome)
+    show_way(console, store, outcome)
+    verdicts = [row["inside"] is not False for row in outcome["rows"]]
+    verdicts += [row["inside"] is False for row in outcome["controls"]]
+    if not all(verdicts):
+        raise typer.Exit(OUTSIDE)
 
 
 @app.command()
@@ -137,16 +149,46 @@ def _show(console: Console, outcome: dict[str, Any], store: "Store") -> None:
     from flows.console import show_outcome, show_way
 
     show_outcome(console, outcome)
-    address = store.run_address(outcome["experiment_id"], outcome["study_run_id"])
-    show_way(console, outcome, store.ui_command, address)
+    show_way(console, store, outcome)
+    console.print(f"Show this again: [bold]regress show {outcome['study_run_id']}[/bold]", highlight=False)
 
 
-def _checked_store(study: "Study") -> "Store":
+def _run_flow(
+    flow: str, name: str, totals: "dict[Unit, int]", argument: object
+) -> "tuple[Store, dict[str, Any]]":
+    """Runs the flow while a progress bar shows how far it is; the store that it wrote to, its outcome."""
+    prefect = _in_background(_start_prefect)
+    try:
+        store = _checked_store(name)
+    finally:
+        prefect()
+
+    import flows.notebook
+    import flows.robustness
+    from flows.console import progress
+    from flows.session import run
+
+    known = {"robustness": flows.robustness.robustness, "notebook": flows.notebook.run_notebook}
+    try:
+        with progress(_console(), totals) as listener:
+            return store, run(known[flow], listener, argument)
+    except KeyboardInterrupt:
+        raise typer.Exit(_say("interrupted", INTERRUPTED)) from None
+
+
+def _write_json(file: Path | None, content: object) -> None:
+    if file is not None:
+        from regress.outcome import as_json
+
+        file.write_text(as_json(content) + "\n")
+
+
+def _checked_store(name: str) -> "Store":
     """The store, checked before a flow starts, so that bad input never becomes a failed run."""
     from regress.tracking.store import experiment, open_store
 
     store = open_store()
-    experiment(store, study.name)
+    experiment(store, name)
     return store
 
 

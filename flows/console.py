@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich import box
 from rich.console import Console
@@ -20,11 +20,14 @@ from rich.table import Table
 
 from tasks.progress import Listener, Unit
 
+if TYPE_CHECKING:
+    from regress.tracking.store import Store
+
 _STRONGEST = 8  # order effects in the table
 _LEVEL = 0.05
 _CELL = ("contamination", "loss", "lr", "sigma", "batch")
-_TEXTS = ("contamination", "loss", "order")
-_LABELS: dict[Unit, str] = {"lanes": "lanes trained", "trials": "trials tracked"}
+_TEXTS = ("contamination", "loss", "order", "exercise", "fit", "quantity", "verdict")
+_DONE: dict[Unit, str] = {"lanes": "trained", "trials": "tracked", "exercises": "tracked"}
 
 
 @contextmanager
@@ -41,7 +44,9 @@ def progress(console: Console, totals: Mapping[Unit, int]) -> Iterator[Listener]
         TimeRemainingColumn(elapsed_when_finished=True),
     )
     with Progress(*columns, console=console, transient=True) as bars:
-        tasks = {unit: bars.add_task(_LABELS[unit], total=total) for unit, total in totals.items()}
+        tasks = {
+            unit: bars.add_task(f"{unit} {_DONE[unit]}", total=total) for unit, total in totals.items()
+        }
         yield lambda unit, count: bars.advance(tasks[unit], count)
 
 
@@ -52,7 +57,7 @@ def _plain(console: Console, totals: Mapping[Unit, int]) -> Listener:
         before, total = done[unit], totals[unit]
         done[unit] += count
         if 4 * before // total < 4 * done[unit] // total:
-            console.print(f"{done[unit]:,} of {total:,} {_LABELS[unit]}", highlight=False)
+            console.print(f"{done[unit]:,} of {total:,} {unit} {_DONE[unit]}", highlight=False)
 
     return advance
 
@@ -73,22 +78,56 @@ def show_outcome(console: Console, outcome: Mapping[str, Any]) -> None:
         console.print(_orders(outcome["orders"]))
 
 
-def show_way(console: Console, outcome: Mapping[str, Any], command: str | None, url: str) -> None:
-    """Where to look further."""
-    if command:
-        console.print(f"\nCompare in MLflow: [bold]{escape(command)}[/bold], then open", highlight=False)
+def show_notebook(console: Console, outcome: Mapping[str, Any]) -> None:
+    """Each number that the notebook printed in its ensemble, the controls last."""
+    table = _table(
+        "The notebook's numbers in their ensembles",
+        "exercise",
+        "fit",
+        "quantity",
+        "notebook",
+        ".05 %",
+        "median",
+        "99.95 %",
+        "not finite",
+        "verdict",
+    )
+    for row in outcome["rows"]:
+        verdict = {True: "inside", False: "[bold red]OUTSIDE[/]", None: ""}[row["inside"]]
+        table.add_row(*_quantiles(row), verdict)
+    for row in outcome["controls"]:
+        verdict = "outside" if row["inside"] is False else "[bold red]INSIDE[/]"
+        table.add_row(*_quantiles(row), f"control, {verdict}")
+    console.print(table)
+    found = [row["inside"] for row in outcome["rows"] if row["inside"] is not None]
+    console.print(f"{sum(found)} of {len(found)} printed numbers inside", highlight=False)
+
+
+def _quantiles(row: Mapping[str, Any]) -> tuple[str, ...]:
+    printed = row["notebook"]
+    shown = "" if printed is None else printed if isinstance(printed, str) else f"{printed:.5g}"
+    numbers = (f"{row[name]:.5g}" for name in ("q0005", "median", "q9995"))
+    gone = f"{row['nonfinite_fraction']:.1%}" if row["nonfinite_fraction"] else ""
+    return row["exercise"], row["fit"], row["quantity"], shown, *numbers, gone
+
+
+def show_way(console: Console, store: "Store", outcome: Mapping[str, Any]) -> None:
+    """Where to look further: the address in MLflow's UI, and what starts it where no server runs."""
+    url = store.run_address(outcome["experiment_id"], outcome["study_run_id"])
+    if store.ui_command:
+        command = escape(store.ui_command)
+        console.print(f"\nCompare in MLflow: [bold]{command}[/bold], then open", highlight=False)
     else:
         console.print("\nCompare in MLflow:", highlight=False)
     console.print(f"  {url}", highlight=False, soft_wrap=True)
-    console.print(f"Show this again: [bold]regress show {outcome['study_run_id']}[/bold]", highlight=False)
 
 
 def _table(title: str, *columns: str) -> Table:
     table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
     for column in columns:
-        is_text = column in _TEXTS
+        is_text, is_long = column in _TEXTS, column in ("contamination", "loss")
         table.add_column(
-            column, justify="left" if is_text else "right", no_wrap=not is_text, overflow="fold"
+            column, justify="left" if is_text else "right", no_wrap=not is_long, overflow="fold"
         )
     return table
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from prefect import flow, runtime
+from prefect import flow
 from prefect.artifacts import (
     create_link_artifact,
     create_progress_artifact,
@@ -17,6 +17,7 @@ from prefect.futures import as_completed
 from prefect.task_runners import ThreadPoolTaskRunner
 from prefect.utilities.annotations import quote
 
+from flows.tags import flow_run_tags
 from regress.compare import Comparison
 from regress.load import load
 from regress.outcome import outcome_json
@@ -52,9 +53,7 @@ def robustness(study: Study = DEFAULT) -> dict[str, Any]:
     clock = _Clock()
     with clock.stage("open"):
         store = open_store()
-        tags = {"prefect.flow_run_id": runtime.flow_run.id, "prefect.url": runtime.flow_run.ui_url}
-        known = {name: value for name, value in tags.items() if value}
-        execution = open_execution(store, study, getpass.getuser(), known)
+        execution = open_execution(store, study, getpass.getuser(), flow_run_tags())
     try:
         comparison = _run(study, execution, clock)
         finish(execution, {"diverged_trials": comparison.diverged_trials})
@@ -80,7 +79,7 @@ def _run(study: Study, execution: Execution, clock: "_Clock") -> Comparison:
         clean = generate.submit(study.problem, study.seed, study.replicates)
         contaminated = {c: contaminate.submit(c, clean, study.seed) for c in study.contaminations}
         orders = {
-            (c, o): arrange.submit(o, c, contaminated[c], study.seed, study.epochs)
+            (c, o): arrange.submit(o, c, contaminated[c], study.problem.model, study.seed, study.epochs)
             for c in study.contaminations
             for o in study.orders
         }

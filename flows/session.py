@@ -5,14 +5,13 @@ import os
 import time
 from typing import Any
 
-from regress.study import Study
 from tasks.progress import Listener, listening
 
 _DRAIN_SECONDS = 10.0
 
 
 def start() -> None:
-    """Starts Prefect's temporary server where none is configured, and imports the flow."""
+    """Starts Prefect's temporary server where none is configured, and imports the flows."""
     os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")  # it locks the database
     os.environ.setdefault("DO_NOT_TRACK", "1")
     os.environ.setdefault("PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS", "90")
@@ -28,18 +27,17 @@ def start() -> None:
                 handler.setLevel(logging.WARNING)
     with get_client(sync_client=True) as client:
         client.hello()
+    import flows.notebook
     import flows.robustness  # noqa: F401
 
 
-def run_study(study: Study, listener: Listener) -> dict[str, Any]:
-    """Runs the flow; `listener` hears of its progress."""
+def run(flow: Any, listener: Listener, *arguments: Any) -> dict[str, Any]:
+    """Runs a flow; `listener` hears of its progress."""
     from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
-
-    from flows.robustness import robustness
 
     # The heartbeat's thread sleeps a second before it lets a flow end.
     with temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}), listening(listener):
-        state = robustness(study, return_state=True)
+        state = flow(*arguments, return_state=True)
     drain(state.state_details.flow_run_id)
     outcome: dict[str, Any] = state.result()
     return outcome

@@ -70,8 +70,8 @@ class Vertical(Contamination):
         # Decimal: floor(0.29 * 100) is 29, and 28 in binary.
         count = math.floor(Decimal(repr(self.fraction)) * data.rows)
         y, mask = data.train_y.copy(), data.contaminated.copy()
-        for r in range(data.replicates):
-            rows = streams.permutation(data.rows, seed, "contamination", r)[:count]
+        for r, index in enumerate(data.indices):
+            rows = streams.permutation(data.rows, seed, "contamination", index)[:count]
             y[r, rows] += self.shift
             mask[r, rows] = True
         return replace(data, train_y=y, contaminated=mask)

@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 
 from regress.losses import Loss
-from regress.problems.affine import Affine
+from regress.problems.model import Model
 from regress.study import Reduction, Tail
 
 Floats = NDArray[np.float64]
@@ -71,7 +71,7 @@ class Trajectory:
 
 
 def train(
-    model: Affine,
+    model: Model,
     rows: torch.Tensor,
     orders: NDArray[np.intp],
     start: Floats,
@@ -139,7 +139,7 @@ def _blocks(lanes: Sequence[Lane], replicates: int) -> Iterator[_Tiles]:
 
 
 def _train(
-    model: Affine,
+    model: Model,
     rows: torch.Tensor,
     orders: NDArray[np.intp],
     start: Floats,

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from regress.fleet import WIDTH, Trajectory, one_thread
 from regress.losses import L2, Loss
-from regress.problems.affine import Affine
 from regress.problems.data import Data
+from regress.problems.model import Model
 from regress.problems.problem import Problem
 
 Floats = NDArray[np.float64]
@@ -84,7 +84,7 @@ def evaluate(
     )
 
 
-def mean_loss(model: Affine, rows: torch.Tensor, losses: Sequence[Loss], params: Floats) -> Floats:
+def mean_loss(model: Model, rows: torch.Tensor, losses: Sequence[Loss], params: Floats) -> Floats:
     """Mean rho (E, L, R) over rows (R, n, C) at parameters (E, L, R, P), loss i for lane i."""
     epochs, _, replicates, _ = params.shape
     result = np.empty(params.shape[:3])
@@ -105,7 +105,7 @@ def nearest_rank(values: Floats, q: float) -> Floats:
     return np.asarray(ranked[..., max(ceil(q * values.shape[-1]) - 1, 0)])
 
 
-def _mean_columns(model: Affine, rows: torch.Tensor, loss: Loss, params: Floats) -> Floats:
+def _mean_columns(model: Model, rows: torch.Tensor, loss: Loss, params: Floats) -> Floats:
     """Mean rho (K,) over rows (n, C) at parameters (K, P), in products of the fleet's width."""
     count = len(params)
     tiles = -(-count // WIDTH)
@@ -120,7 +120,7 @@ def _mean_columns(model: Affine, rows: torch.Tensor, loss: Loss, params: Floats)
     return torch.cat(means).flatten()[:count].numpy()
 
 
-def _median_abs_residual(model: Affine, rows: torch.Tensor, params: Floats) -> Floats:
+def _median_abs_residual(model: Model, rows: torch.Tensor, params: Floats) -> Floats:
     """Median |u| (L, R) over rows (R, n, C) at parameters (L, R, P)."""
     count, replicates, size = params.shape
     result = np.empty((count, replicates))

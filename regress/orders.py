@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 from pydantic.dataclasses import dataclass
 
 from regress import streams
-from regress.baselines import ols
-from regress.problems import Data
+from regress.problems.data import Data
+from regress.problems.model import Model
 from regress.text import STRICT, Form
 
 Floats = NDArray[np.float64]
@@ -20,8 +20,8 @@ class Order(Form, ABC):
     """The order in which an epoch visits the training rows."""
 
     @abstractmethod
-    def permutations(self, data: Data, seed: int, epochs: int) -> Permutations:
-        """Row indices (R, epochs, n): in each epoch every row once."""
+    def permutations(self, data: Data, model: Model, seed: int, epochs: int) -> Permutations:
+        """Row indices (R, epochs, n): in each epoch every row once; `model` is what fits the data."""
 
     @property
     def needs_truth(self) -> bool:
@@ -35,11 +35,11 @@ class Shuffled(Order):
 
     name = "shuffled"
 
-    def permutations(self, data: Data, seed: int, epochs: int) -> Permutations:
+    def permutations(self, data: Data, model: Model, seed: int, epochs: int) -> Permutations:
         def epoch(r: int, e: int) -> Permutations:
             return streams.permutation(data.rows, seed, "order", r, e)
 
-        return np.stack([np.stack([epoch(r, e) for e in range(epochs)]) for r in range(data.replicates)])
+        return np.stack([np.stack([epoch(r, e) for e in range(epochs)]) for r in data.indices])
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -48,7 +48,7 @@ class Sequential(Order):
 
     name = "sequential"
 
-    def permutations(self, data: Data, seed: int, epochs: int) -> Permutations:
+    def permutations(self, data: Data, model: Model, seed: int, epochs: int) -> Permutations:
         return np.broadcast_to(np.arange(data.rows), (data.replicates, epochs, data.rows))
 
 
@@ -66,17 +66,18 @@ class _Sorted(Order):
     def score(self, residual: Floats) -> Floats:
         """What to sort by, ascending; `residual` is prediction minus target."""
 
-    def permutations(self, data: Data, seed: int, epochs: int) -> Permutations:
-        order = np.argsort(self.score(self._residuals(data)), axis=-1, kind="stable")
+    def permutations(self, data: Data, model: Model, seed: int, epochs: int) -> Permutations:
+        order = np.argsort(self.score(self._residuals(data, model)), axis=-1, kind="stable")
         return np.broadcast_to(order[:, None], (data.replicates, epochs, data.rows))
 
-    def _residuals(self, data: Data) -> Floats:
-        w = np.stack([ols(x, y) for x, y in zip(data.train_x, data.train_y, strict=True)])
+    def _residuals(self, data: Data, model: Model) -> Floats:
         if self.needs_truth:
             assert data.truth is not None, "a study that asks for the oracle has been refused before"
-            w = data.truth
-        prediction = (data.train_x * w[:, None, :-1]).sum(axis=-1) + w[:, None, -1]
-        return np.asarray(prediction - data.train_y)
+            surrogate = data.truth
+        else:
+            rows = zip(data.train_x, data.train_y, strict=True)
+            surrogate = np.stack([model.least_squares(x, y) for x, y in rows])
+        return np.asarray(model.predict(data.train_x, surrogate) - data.train_y)
 
     @property
     def needs_truth(self) -> bool:

@@ -82,13 +82,11 @@ def shards(study: Study) -> tuple[Shard, ...]:
     return tuple(cut)
 
 
-def start(shard: Shard) -> Floats:
+def start(shard: Shard, indices: range) -> Floats:
     """Initial parameters (L, R, P): one draw for each replicate, scaled by each trial's sigma."""
     trial = shard.trials[0]
     model = trial.problem.model
-    draws = np.stack(
-        [streams.normals(model.features, trial.seed, "init", r) for r in range(trial.replicates)]
-    )
+    draws = np.stack([streams.normals(model.draws, trial.seed, "init", r) for r in indices])
     sigmas = np.array([trial.sigma for trial in shard.trials])[:, None]
     shape = (len(shard.trials), *draws.shape)
     return model.start(np.broadcast_to(sigmas, shape[:2]), np.broadcast_to(draws, shape))
@@ -100,7 +98,7 @@ def train_shard(shard: Shard, data: Data, permutations: NDArray[np.intp]) -> Tra
     model = trial.problem.model
     rows = model.table(data.train_x, data.train_y, getattr(torch, trial.dtype))
     lanes = [Lane(trial.loss, trial.lr) for trial in shard.trials]
-    return train(model, rows, permutations, start(shard), lanes, shard.schedule)
+    return train(model, rows, permutations, start(shard, data.indices), lanes, shard.schedule)
 
 
 def evaluate_shard(shard: Shard, data: Data, clean: Data, trajectory: Trajectory) -> Evaluated:
@@ -112,7 +110,7 @@ def evaluate_shard(shard: Shard, data: Data, clean: Data, trajectory: Trajectory
         data,
         {loss: target(trial.problem, loss, clean) for loss in dict.fromkeys(losses)},
         losses,
-        start(shard),
+        start(shard, data.indices),
         trajectory,
         len(shard.schedule.steps(data.rows)),
         trial.tolerance,

@@ -150,6 +150,9 @@ class Study(_Training):
                 raise InputError(
                     f"contaminations: {contamination} needs {needed} training rows, there are {rows}"
                 )
+        for sigma in self.sigmas:
+            if reason := self.problem.refuse_start(sigma):
+                raise InputError(f"sigmas: {reason}")
         for order in self.orders:
             if order.needs_truth and not self.problem.knows_truth:
                 raise InputError(

@@ -66,12 +66,15 @@ def pattern(table: Mapping[str, type[Form]]) -> str:
 
 
 def _is_printed(value: object, default: object) -> bool:
-    return isinstance(value, (int, float, tuple)) or default is MISSING or value != default
+    is_number = isinstance(value, int | float | tuple) and not isinstance(value, bool)
+    return is_number or default is MISSING or value != default
 
 
 def _literal(value: object) -> str:
     if isinstance(value, str):
         return value if _WORD.fullmatch(value) else json.dumps(value, ensure_ascii=False)
+    if isinstance(value, bool):
+        return str(value).lower()
     if isinstance(value, tuple):
         return f"[{', '.join(map(_literal, value))}]"
     return repr(value)
@@ -94,7 +97,7 @@ def _arguments(text: str, line: str, kind: str) -> dict[str, Any]:
 
 def _value(node: ast.expr) -> Any:
     if isinstance(node, ast.Name):
-        return node.id
+        return {"true": True, "false": False}.get(node.id, node.id)
     value = ast.literal_eval(node)
     return tuple(value) if isinstance(value, list) else value
 

@@ -7,7 +7,7 @@ from prefect.cache_policies import NO_CACHE
 
 from regress.contamination import Contamination
 from regress.orders import Order
-from regress.problems import Data
+from regress.problems import Data, Model
 
 
 @task(
@@ -17,6 +17,6 @@ from regress.problems import Data
     cache_policy=NO_CACHE,
 )
 def arrange(
-    order: Order, contamination: Contamination, data: Data, seed: int, epochs: int
+    order: Order, contamination: Contamination, data: Data, model: Model, seed: int, epochs: int
 ) -> NDArray[np.intp]:
-    return order.permutations(data, seed, epochs)
+    return order.permutations(data, model, seed, epochs)

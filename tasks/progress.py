@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Literal
 
-Unit = Literal["lanes", "trials"]
+Unit = Literal["lanes", "trials", "exercises"]
 Listener = Callable[[Unit, int], None]
 
 # A context variable: Prefect runs each task in a copy of the flow's context.

@@ -4,6 +4,7 @@ import io
 from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
@@ -80,3 +81,11 @@ def short(value: float) -> str:
     if not 1e-4 <= abs(value) < 1e5:
         return f"{value:.1e}".replace("e-0", "e-").replace("e+0", "e")
     return f"{float(f'{value:.2g}'):,.5f}".rstrip("0").rstrip(".")
+
+
+def plain(width: float, height: float, count: int, columns: int = 1) -> tuple[Figure, list[Axes]]:
+    """A figure of `width` x `height` inches with `count` axes, row by row."""
+    figure = Figure(figsize=(width, height), dpi=110, layout="tight")
+    FigureCanvasAgg(figure)
+    axes = figure.subplots(-(-count // columns), columns, squeeze=False)
+    return figure, list(axes.flat)

@@ -2,9 +2,12 @@
 
 from regress.problems.data import Data
 from regress.problems.linear import Linear
+from regress.problems.model import Model
+from regress.problems.ohm import Ohm
+from regress.problems.planck import Planck
 from regress.problems.problem import Problem
 from regress.problems.table import Table
 
-PROBLEMS: dict[str, type[Problem]] = {cls.name: cls for cls in (Linear, Table)}
+PROBLEMS: dict[str, type[Problem]] = {cls.name: cls for cls in (Linear, Ohm, Planck, Table)}
 
-__all__ = ["PROBLEMS", "Data", "Linear", "Problem", "Table"]
+__all__ = ["PROBLEMS", "Data", "Linear", "Model", "Ohm", "Planck", "Problem", "Table"]

@@ -22,6 +22,7 @@ class Data:
     val_y: Floats  # (R, m)
     truth: Floats | None  # (R, P)
     contaminated: NDArray[np.bool_]  # (R, n)
+    first: int = 0  # index of the first replicate, by which its streams are keyed
 
     def __post_init__(self) -> None:
         for name, x, y in (
@@ -35,6 +36,11 @@ class Data:
     @property
     def replicates(self) -> int:
         return len(self.train_y)
+
+    @property
+    def indices(self) -> range:
+        """The replicates' indices."""
+        return range(self.first, self.first + self.replicates)
 
     @property
     def rows(self) -> int:

@@ -56,9 +56,10 @@ class Linear(Problem):
     def target_scale(self) -> float:
         return 1.0
 
-    def draw(self, seed: int, replicates: int) -> Data:
-        train = [self._rows(self.rows, seed, "train", r) for r in range(replicates)]
-        val = [self._rows(self.val, seed, "val", r) for r in range(replicates)]
+    def draw(self, seed: int, replicates: int, first: int = 0) -> Data:
+        indices = range(first, first + replicates)
+        train = [self._rows(self.rows, seed, "train", r) for r in indices]
+        val = [self._rows(self.val, seed, "val", r) for r in indices]
         return Data(
             train_x=np.stack([x for x, _ in train]),
             train_y=np.stack([y for _, y in train]),
@@ -66,6 +67,7 @@ class Linear(Problem):
             val_y=np.stack([y for _, y in val]),
             truth=np.tile([*self.w, self.b], (replicates, 1)),
             contaminated=np.zeros((replicates, self.rows), bool),
+            first=first,
         )
 
     def _rows(self, n: int, seed: int, split: str, replicate: int) -> tuple[Floats, Floats]:

@@ -26,7 +26,7 @@ H = 6.6260701e-34  # Planck's constant, J s, with the notebook's digits
 K = 1.380649e-23  # Boltzmann's constant, J/K
 
 # The notebook's wavelengths in metres: the first 1,000 to train on, the rest to validate.
-WAVELENGTHS = np.arange(300, 2000) * 1e-9
+WAVELENGTHS: Floats = np.arange(300.0, 2000.0) * 1e-9
 TRAIN_ROWS = 1000
 
 
@@ -83,7 +83,7 @@ class PlanckModel(Model):
         peak = y.max()
 
         def residual(log_t: Floats) -> Floats:
-            return (radiance(x[:, 0], np.exp(log_t)) / self.unit - y) / peak
+            return np.asarray((radiance(x[:, 0], np.exp(log_t)) / self.unit - y) / peak)
 
         fit = least_squares(residual, [np.log(guess)], xtol=1e-15, ftol=1e-15, gtol=1e-15)
         return self.parameter(np.exp(fit.x))
@@ -157,8 +157,9 @@ class Planck(Problem):
     def target_scale(self) -> float:
         return 1.0
 
-    def draw(self, seed: int, replicates: int) -> Data:
-        u = [self.noise * streams.uniforms(1, seed, "train/noise", r)[0] for r in range(replicates)]
+    def draw(self, seed: int, replicates: int, first: int = 0) -> Data:
+        indices = range(first, first + replicates)
+        u = [self.noise * streams.uniforms(1, seed, "train/noise", r)[0] for r in indices]
         clean = radiance(WAVELENGTHS, self.temperature) / self.model.unit
         y = np.outer(1 + np.array(u), clean)
         x = np.broadcast_to(WAVELENGTHS[:, None], (replicates, len(WAVELENGTHS), 1))
@@ -170,6 +171,7 @@ class Planck(Problem):
             val_y=y[:, TRAIN_ROWS:],
             truth=truth,
             contaminated=np.zeros((replicates, TRAIN_ROWS), bool),
+            first=first,
         )
 
     def refuse_start(self, sigma: float) -> str | None:

@@ -6,8 +6,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from regress.problems.affine import Affine
 from regress.problems.data import Data
+from regress.problems.model import Model
 from regress.text import Form
 
 Floats = NDArray[np.float64]
@@ -29,7 +29,7 @@ class Problem(Form, ABC):
 
     @property
     @abstractmethod
-    def model(self) -> Affine:
+    def model(self) -> Model:
         """The model that the fleet trains."""
 
     @property
@@ -48,8 +48,12 @@ class Problem(Form, ABC):
         """What determines the rows and nothing else; goes into every digest."""
 
     @abstractmethod
-    def draw(self, seed: int, replicates: int) -> Data:
-        """The clean rows of replicates 0 .. replicates - 1; each depends on (seed, replicate) only."""
+    def draw(self, seed: int, replicates: int, first: int = 0) -> Data:
+        """The clean rows of `replicates` replicates from `first` on; each depends on (seed, index) only."""
+
+    def refuse_start(self, sigma: float) -> str | None:
+        """Why no model can start at this initial scale; None where it can."""
+        return None
 
     @abstractmethod
     def in_user_units(self, params: Floats) -> Floats:

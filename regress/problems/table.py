@@ -91,11 +91,13 @@ class Table(Problem):
     def target_scale(self) -> float:
         return float(self.columns.y.std())
 
-    def draw(self, seed: int, replicates: int) -> Data:
+    def draw(self, seed: int, replicates: int, first: int = 0) -> Data:
         table = self.columns
         x = (table.x - table.x.mean(axis=0)) / table.x.std(axis=0)
         y = (table.y - table.y.mean()) / table.y.std()
-        order = np.stack([streams.permutation(len(y), seed, "holdout", r) for r in range(replicates)])
+        order = np.stack(
+            [streams.permutation(len(y), seed, "holdout", r) for r in range(first, first + replicates)]
+        )
         held_out = np.sort(order[:, : self.held_out_rows], axis=1)
         kept = np.sort(order[:, self.held_out_rows :], axis=1)
         return Data(
@@ -105,6 +107,7 @@ class Table(Problem):
             val_y=y[held_out],
             truth=None,
             contaminated=np.zeros(kept.shape, bool),
+            first=first,
         )
 
     def in_user_units(self, params: Floats) -> Floats:

@@ -58,7 +58,8 @@ def write_in_bulk(client: MlflowClient, experiment_id: str, runs: Sequence[Finis
     with client._tracking_client.store.ManagedSessionMaker(read_only=False) as session:
         datasets = _datasets(session, int(experiment_id), runs)
         for model, rows in _rows(int(experiment_id), location, runs, datasets):
-            session.execute(sqlalchemy.insert(model), rows)
+            if rows:
+                session.execute(sqlalchemy.insert(model), rows)
 
 
 def refresh_statistics(client: MlflowClient) -> None:
@@ -98,26 +99,26 @@ def _rows(
         SqlLatestMetric,
         [_metric(run, metric) for run in runs for metric in _latest(run.metrics)],
     )
-    inputs = {run.run_id: uuid.uuid4().hex for run in runs}
+    inputs = [(run.run_id, run.dataset, uuid.uuid4().hex) for run in runs if run.dataset is not None]
     yield (
         SqlInput,
         [
             {
-                "input_uuid": inputs[run.run_id],
+                "input_uuid": input_id,
                 "source_type": "DATASET",
-                "source_id": datasets[_dataset_key(run)],
+                "source_id": datasets[dataset.dataset.name, dataset.dataset.digest],
                 "destination_type": "RUN",
-                "destination_id": run.run_id,
+                "destination_id": run_id,
             }
-            for run in runs
+            for run_id, dataset, input_id in inputs
         ],
     )
     yield (
         SqlInputTag,
         [
-            {"input_uuid": inputs[run.run_id], "name": tag.key, "value": tag.value}
-            for run in runs
-            for tag in run.dataset.tags
+            {"input_uuid": input_id, "name": tag.key, "value": tag.value}
+            for _, dataset, input_id in inputs
+            for tag in dataset.tags
         ],
     )
 
@@ -165,10 +166,6 @@ def _rank(metric: Metric) -> tuple[int, int, float]:
     return metric.step, metric.timestamp, metric.value
 
 
-def _dataset_key(run: FinishedRun) -> tuple[str, str]:
-    return run.dataset.dataset.name, run.dataset.dataset.digest
-
-
 def _datasets(
     session: Session, experiment_id: int, runs: Sequence[FinishedRun]
 ) -> dict[tuple[str, str], str]:
@@ -176,7 +173,8 @@ def _datasets(
 
     Inserted first, looked up then: a transaction that began by reading would lose to another writer.
     """
-    wanted = {_dataset_key(run): run.dataset.dataset for run in runs}
+    datasets = [run.dataset.dataset for run in runs if run.dataset is not None]
+    wanted = {(dataset.name, dataset.digest): dataset for dataset in datasets}
     rows = [
         {
             "dataset_uuid": uuid.uuid4().hex,
@@ -191,7 +189,8 @@ def _datasets(
         for dataset in wanted.values()
     ]
     insert = _INSERTS[session.get_bind().dialect.name]
-    session.execute(insert(SqlDataset).on_conflict_do_nothing(), rows)
+    if rows:
+        session.execute(insert(SqlDataset).on_conflict_do_nothing(), rows)
     known = sqlalchemy.select(SqlDataset.name, SqlDataset.digest, SqlDataset.dataset_uuid).where(
         SqlDataset.experiment_id == experiment_id,
         SqlDataset.digest.in_([digest for _, digest in wanted]),

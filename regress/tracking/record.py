@@ -51,17 +51,26 @@ class TrialRecord:
 
 def begin(store: Store, study: Study, user: str, tags: Mapping[str, str]) -> Execution:
     """Opens the parent run of an execution, with the study and the environment as artifacts."""
-    experiment_id = experiment(store, study.name)
+    fields = study.model_dump(mode="json", exclude={"name"})
+    execution = open_parent(store, study.name, "study", user, {"regress.study": study.digest, **tags})
+    params = [Param(name, _param(value)) for name, value in fields.items()]
+    store.client.log_batch(execution.run_id, params=params)
+    attach(execution, {"study.yaml": study_yaml(study).encode()})
+    return execution
+
+
+def open_parent(store: Store, name: str, kind: str, user: str, tags: Mapping[str, str]) -> Execution:
+    """Opens a parent run in the experiment `name`; what it runs on is tagged and attached."""
+    experiment_id = experiment(store, name)
     git = git_state() or {}
     run = store.client.create_run(
         experiment_id,
-        start_time=_now(),
-        run_name=f"{study.name} {time.strftime('%Y-%m-%d %H:%M:%S')}",
+        start_time=now(),
+        run_name=f"{name} {time.strftime('%Y-%m-%d %H:%M:%S')}",
         tags={
             MLFLOW_USER: user,
             MLFLOW_SOURCE_NAME: "regress",
-            "regress.kind": "study",
-            "regress.study": study.digest,
+            "regress.kind": kind,
             "regress.code": code_digest(),
             **({"mlflow.source.git.commit": git["commit"]} if git else {}),
             **({"regress.git_dirty": str(git["dirty"]).lower()} if git else {}),
@@ -69,16 +78,7 @@ def begin(store: Store, study: Study, user: str, tags: Mapping[str, str]) -> Exe
         },
     )
     execution = Execution(store, experiment_id, run.info.run_id, user)
-    fields = study.model_dump(mode="json", exclude={"name"})
-    params = [Param(name, _param(value)) for name, value in fields.items()]
-    store.client.log_batch(execution.run_id, params=params)
-    attach(
-        execution,
-        {
-            "study.yaml": study_yaml(study).encode(),
-            "environment.json": json.dumps(environment(), indent=1).encode(),
-        },
-    )
+    attach(execution, {"environment.json": json.dumps(environment(), indent=1).encode()})
     return execution
 
 
@@ -96,8 +96,8 @@ def attach(execution: Execution, files: Mapping[str, bytes]) -> None:
 
 def finish(execution: Execution, metrics: Mapping[str, float]) -> None:
     """Closes the parent run, FINISHED."""
-    now = _now()
-    logged = [Metric(name, value, now, 0) for name, value in metrics.items()]
+    at = now()
+    logged = [Metric(name, value, at, 0) for name, value in metrics.items()]
     execution.store.client.log_batch(execution.run_id, metrics=logged)
     execution.store.client.set_terminated(execution.run_id, "FINISHED")
     execution.store.settle()
@@ -119,14 +119,14 @@ def trial_params(trial: Trial) -> dict[str, str]:
 
 
 def _finished_run(execution: Execution, record: TrialRecord) -> FinishedRun:
-    trial, now = record.summary.trial, _now()
+    trial, at = record.summary.trial, now()
     return FinishedRun(
         name=trial.label[:_NAME_LIMIT],
         key=trial.digest,
         parent=execution.run_id,
         user=execution.user,
-        start_time=now,
-        end_time=now,
+        start_time=at,
+        end_time=at,
         tags={
             MLFLOW_USER: execution.user,
             MLFLOW_SOURCE_NAME: "regress",
@@ -134,23 +134,23 @@ def _finished_run(execution: Execution, record: TrialRecord) -> FinishedRun:
             "regress.trial": trial.digest,
         },
         params=trial_params(trial),
-        metrics=_metrics(record.summary, now),
+        metrics=_metrics(record.summary, at),
         dataset=_dataset_input(record.rows),
         files={"trial.png": record.plot},
     )
 
 
-def _metrics(summary: TrialSummary, now: int) -> list[Metric]:
+def _metrics(summary: TrialSummary, at: int) -> list[Metric]:
     """Final metrics, and histories by epoch; what is not finite is left out, never replaced.
 
     MLflow turns infinity into 1.8e308 and nan into 0, and would rank by them.
     """
     epochs = len(summary.histories["train_loss"].median)
-    metrics = [Metric(name, value, now, epochs) for name, value in summary.metrics.items()]
+    metrics = [Metric(name, value, at, epochs) for name, value in summary.metrics.items()]
     for name, quantiles in summary.histories.items():
         for suffix, values in zip(("", "_q05", "_q95"), quantiles, strict=True):
             metrics += [
-                Metric(name + suffix, float(value), now, epoch)
+                Metric(name + suffix, float(value), at, epoch)
                 for epoch, value in enumerate(values, 1)
                 if abs(value) != float("inf")
             ]
@@ -174,5 +174,6 @@ def _param(value: Any) -> str:
     return text if len(text) <= _PARAM_LIMIT else text[: _PARAM_LIMIT - 1] + "…"
 
 
-def _now() -> int:
+def now() -> int:
+    """Milliseconds since 1970."""
     return int(time.time() * 1000)

@@ -26,7 +26,7 @@ class FinishedRun:
     tags: Mapping[str, str]
     params: Mapping[str, str]
     metrics: Sequence[Metric]
-    dataset: DatasetInput
+    dataset: DatasetInput | None
     files: Mapping[str, bytes]
 
     @property
@@ -48,7 +48,8 @@ def write_by_client(client: MlflowClient, experiment_id: str, runs: Sequence[Fin
         with tempfile.TemporaryDirectory() as folder:
             put(folder, run.files)
             client.log_artifacts(run_id, folder)
-        client.log_inputs(run_id, [run.dataset])
+        if run.dataset is not None:
+            client.log_inputs(run_id, [run.dataset])
         client.log_batch(run_id, params=[Param(k, v) for k, v in run.params.items()])
         for first in range(0, len(run.metrics), METRICS_A_REQUEST):
             client.log_batch(run_id, metrics=run.metrics[first : first + METRICS_A_REQUEST])

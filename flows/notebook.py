@@ -1,0 +1,111 @@
+"""The flow of the notebook: train every exercise many times, find each printed number in its ensemble."""
+
+import getpass
+from typing import Annotated, Any
+
+import numpy as np
+from prefect import flow
+from prefect.artifacts import create_link_artifact, create_markdown_artifact
+from prefect.task_runners import ThreadPoolTaskRunner
+from prefect.utilities.annotations import quote
+from pydantic import Field
+
+from flows.tags import flow_run_tags
+from regress import notebook
+from regress.notebook import Exercise, Row, Trained
+from regress.outcome import as_json
+from regress.plots.notebook import exercise_plots, second_derivative_plot
+from regress.tracking.record import Execution, attach, fail, finish, open_parent
+from regress.tracking.store import open_store
+from tasks.notebook import track_exercise, train_replicates
+
+EXPERIMENT = "notebook"
+
+
+@flow(
+    name="notebook",
+    flow_run_name="notebook, {replicates} replicates",
+    description="Runs the notebook's exercises and finds each number that it printed in its ensemble.",
+    task_runner=ThreadPoolTaskRunner(max_workers=2),  # type: ignore[arg-type]
+)
+def run_notebook(
+    replicates: Annotated[int, Field(ge=2)] = notebook.REPLICATES,
+) -> dict[str, Any]:
+    """Run the notebook's exercises.
+
+    Args:
+        replicates: Seeds of each exercise.
+    """
+    store = open_store()
+    execution = open_parent(store, EXPERIMENT, "notebook", getpass.getuser(), flow_run_tags())
+    try:
+        trained = _train(replicates)
+        rows = (*notebook.rows(notebook.EXERCISES, trained), notebook.last_batch_row())
+        controls = notebook.rows((notebook.CONTROL,), trained)
+        _track(execution, trained, rows)
+        outcome = {
+            "rows": [row.as_json() for row in rows],
+            "controls": [row.as_json() | {"expected": "outside"} for row in controls],
+        }
+        table = markdown(rows, controls)
+        attach(execution, {"notebook.json": as_json(outcome).encode(), "notebook.md": table.encode()})
+        finish(
+            execution,
+            {"outside": float(len(outside(rows))), "controls_inside": float(len(missed(controls)))},
+        )
+    except BaseException:
+        fail(execution)
+        raise
+    create_markdown_artifact(table, key="notebook", description="Printed numbers in their ensembles")
+    create_link_artifact(execution.address, key="mlflow", link_text="This execution in MLflow")
+    return {"study_run_id": execution.run_id, "experiment_id": execution.experiment_id, **outcome}
+
+
+def outside(rows: tuple[Row, ...]) -> list[Row]:
+    """The printed numbers that fall outside their ensembles."""
+    return [row for row in rows if row.inside is False]
+
+
+def missed(controls: tuple[Row, ...]) -> list[Row]:
+    """The controls that were not found outside."""
+    return [row for row in controls if row.inside is not False]
+
+
+def markdown(rows: tuple[Row, ...], controls: tuple[Row, ...]) -> str:
+    """The table of all quantities, the controls last."""
+    lines = [
+        "| exercise | fit | quantity | notebook | .05 % | median | 99.95 % | not finite | |",
+        "|---|---|---|--:|--:|--:|--:|--:|---|",
+    ]
+    for row in rows:
+        lines.append(_line(row, {True: "inside", False: "**OUTSIDE**", None: ""}[row.inside]))
+    for row in controls:
+        verdict = "outside, as it must be" if row.inside is False else "**NOT OUTSIDE**"
+        lines.append(_line(row, f"control: {verdict}"))
+    return "\n".join(lines)
+
+
+def _line(row: Row, verdict: str) -> str:
+    printed = "" if row.notebook is None else f"{row.notebook:.5g}"
+    numbers = " | ".join(f"{value:.5g}" for value in (row.q0005, row.median, row.q9995))
+    gone = f"{row.nonfinite_fraction:.1%}" if row.nonfinite_fraction else ""
+    return f"| {row.exercise} | {row.fit} | {row.quantity} | {printed} | {numbers} | {gone} | {verdict} |"
+
+
+def _train(replicates: int) -> Trained:
+    every = (*notebook.EXERCISES, notebook.CONTROL)
+    blocks = []
+    for first in range(0, replicates, notebook.BLOCK):
+        trials = notebook.distinct_trials(every, companions=first == 0)
+        count = min(notebook.BLOCK, replicates - first)
+        blocks.append(train_replicates.submit(quote(trials), first, count))
+    return notebook.joined([block.result() for block in blocks])
+
+
+def _track(execution: Execution, trained: Trained, rows: tuple[Row, ...]) -> None:
+    for exercise in notebook.EXERCISES:
+        own = [row for row in rows if row.exercise == exercise.name]
+        files = exercise_plots(exercise, trained)
+        track_exercise(quote(execution), quote(exercise), quote(own), quote(files))
+    sine = {"sin.png": second_derivative_plot(np.arange(-5, 5, 0.1))}
+    track_exercise(quote(execution), quote(Exercise("second derivative", ())), [], quote(sine))

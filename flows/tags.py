@@ -1,0 +1,9 @@
+"""What an MLflow run says of the Prefect flow run that made it."""
+
+from prefect import runtime
+
+
+def flow_run_tags() -> dict[str, str]:
+    """Id and address of the flow run that this is called in."""
+    tags = {"prefect.flow_run_id": runtime.flow_run.id, "prefect.url": runtime.flow_run.ui_url}
+    return {name: value for name, value in tags.items() if value}

@@ -1,0 +1,57 @@
+"""The notebook's exercises as MLflow runs: one parent, one child an exercise."""
+
+import math
+from collections.abc import Mapping, Sequence
+
+from mlflow.entities import Metric
+from mlflow.utils.mlflow_tags import MLFLOW_SOURCE_NAME, MLFLOW_USER
+
+from regress.notebook import Exercise, Row
+from regress.tracking.record import Execution, now
+from regress.tracking.runs import FinishedRun
+
+
+def log_exercise(
+    execution: Execution, exercise: Exercise, rows: Sequence[Row], files: Mapping[str, bytes]
+) -> None:
+    """Writes one exercise with its set-ups as params, its quantiles as metrics, and its figures."""
+    at = now()
+    run = FinishedRun(
+        name=exercise.name,
+        key=exercise.name,
+        parent=execution.run_id,
+        user=execution.user,
+        start_time=at,
+        end_time=at,
+        tags={MLFLOW_USER: execution.user, MLFLOW_SOURCE_NAME: "regress", "regress.kind": "exercise"},
+        params={
+            _key(fit.label): f"{fit.trial.label} epochs={fit.trial.epochs}"
+            f" reduction={fit.trial.reduction} tail={fit.trial.tail}"
+            for fit in exercise.fits
+        },
+        metrics=[metric for row in rows for metric in _metrics(row, at)],
+        dataset=None,
+        files=files,
+    )
+    execution.store.write(execution.experiment_id, [run])
+
+
+def _metrics(row: Row, at: int) -> list[Metric]:
+    values = {
+        "notebook": row.notebook,
+        "q0005": row.q0005,
+        "median": row.median,
+        "q9995": row.q9995,
+        "nonfinite_fraction": row.nonfinite_fraction,
+        "inside": None if row.inside is None else float(row.inside),
+    }
+    return [
+        Metric(f"{_key(row.fit)}/{_key(row.quantity)}/{name}", value, at, 0)
+        for name, value in values.items()
+        if value is not None and math.isfinite(value)
+    ]
+
+
+def _key(text: str) -> str:
+    """`text` without the characters that MLflow's names do not take."""
+    return text.replace(",", "").replace("−", "minus")
