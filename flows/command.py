@@ -142,7 +142,7 @@ def _say(sentence: str, code: int) -> int:
 def _console() -> Console:
     console = Console()
     # Where nobody watches, no line need fold.
-    return console if console.is_terminal else Console(width=128)
+    return console if console.is_terminal else Console(width=140)
 
 
 def _show(console: Console, outcome: dict[str, Any], store: "Store") -> None:

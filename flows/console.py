@@ -106,7 +106,7 @@ def show_notebook(console: Console, outcome: Mapping[str, Any]) -> None:
 def _quantiles(row: Mapping[str, Any]) -> tuple[str, ...]:
     printed = row["notebook"]
     shown = "" if printed is None else printed if isinstance(printed, str) else f"{printed:.5g}"
-    numbers = (f"{row[name]:.5g}" for name in ("q0005", "median", "q9995"))
+    numbers = (f"{row[name]:.4g}" for name in ("q0005", "median", "q9995"))
     gone = f"{row['nonfinite_fraction']:.1%}" if row["nonfinite_fraction"] else ""
     return row["exercise"], row["fit"], row["quantity"], shown, *numbers, gone
 
@@ -125,9 +125,9 @@ def show_way(console: Console, store: "Store", outcome: Mapping[str, Any]) -> No
 def _table(title: str, *columns: str) -> Table:
     table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
     for column in columns:
-        is_text, is_long = column in _TEXTS, column in ("contamination", "loss")
+        is_text = column in _TEXTS
         table.add_column(
-            column, justify="left" if is_text else "right", no_wrap=not is_long, overflow="fold"
+            column, justify="left" if is_text else "right", no_wrap=not is_text, overflow="fold"
         )
     return table
 

@@ -65,7 +65,7 @@ class Huber(Loss):
         size = u.abs()
         inner = size.clamp(max=self.delta)
         # inner (|u| - inner / 2) is u**2 / 2 inside and delta |u| - delta**2 / 2 outside.
-        return size.sub_(inner, alpha=0.5).mul_(inner)
+        return inner * (size - 0.5 * inner)
 
     def psi(self, u: torch.Tensor) -> torch.Tensor:
         return u.clamp(-self.delta, self.delta)
