@@ -85,7 +85,7 @@ def _summarise(problem: Problem, trial: Trial, outcome: Outcome, lane: int) -> T
         final_error=finals["final_param_error"],
         ranking=finals[ranking],
         coefficients=(
-            dict(zip(problem.parameter_names, np.median(coefficients, axis=0), strict=True))
+            dict(zip(problem.parameter_names, np.median(coefficients, axis=0).tolist(), strict=True))
             if len(coefficients)
             else {}
         ),

@@ -2,19 +2,18 @@
 
 import os
 import shutil
-import socket
 import sqlite3
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import requests
 from hypothesis import settings
 
 from regress.study import Study
+from tests.ports import await_answer, free_port
+from tests.postgres import postgres
 
 settings.register_profile("regress", deadline=None, max_examples=50, derandomize=True)
 settings.load_profile("regress")
@@ -75,22 +74,11 @@ def mlflow_server(tmp_path_factory: pytest.TempPathFactory, migrated_store: Path
         log.close()
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def await_answer(url: str, patience: float = 90) -> None:
-    deadline = time.monotonic() + patience
-    while time.monotonic() < deadline:
-        try:
-            if requests.get(url, timeout=2).ok:
-                return
-        except requests.RequestException:
-            pass
-        time.sleep(0.2)
-    raise TimeoutError(f"nothing answers at {url}")
+@pytest.fixture(scope="session")
+def postgres_store() -> Iterator[str]:
+    """The URI of an empty PostgreSQL database."""
+    with postgres() as uri:
+        yield uri
 
 
 @pytest.fixture

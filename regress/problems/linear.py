@@ -10,7 +10,7 @@ from pydantic.dataclasses import dataclass
 from regress import streams
 from regress.problems.affine import Affine
 from regress.problems.data import Data
-from regress.problems.problem import Problem, Ranking
+from regress.problems.problem import Problem
 from regress.text import STRICT
 
 Floats = NDArray[np.float64]
@@ -40,22 +40,6 @@ class Linear(Problem):
     def model(self) -> Affine:
         return Affine(len(self.w))
 
-    @property
-    def knows_truth(self) -> bool:
-        return True
-
-    @property
-    def ranking(self) -> Ranking:
-        return "param_error"
-
-    @property
-    def identity(self) -> str:
-        return str(self)
-
-    @property
-    def target_scale(self) -> float:
-        return 1.0
-
     def draw(self, seed: int, replicates: int, first: int = 0) -> Data:
         indices = range(first, first + replicates)
         train = [self._rows(self.rows, seed, "train", r) for r in indices]
@@ -78,6 +62,3 @@ class Linear(Problem):
         for column, weight in zip(x.T, self.w, strict=True):
             y += weight * column
         return x, y + self.noise * streams.normals(n, seed, f"{split}/noise", replicate)
-
-    def in_user_units(self, params: Floats) -> Floats:
-        return params

@@ -12,7 +12,7 @@ from regress.problems.affine import Affine
 from regress.problems.data import Data
 from regress.problems.linear import Linear
 from regress.problems.model import Model
-from regress.problems.problem import Problem, Ranking
+from regress.problems.problem import Problem
 from regress.text import STRICT
 
 Floats = NDArray[np.float64]
@@ -42,28 +42,9 @@ class Ohm(Problem):
     def model(self) -> Model:
         return Affine(1, self.intercept)
 
-    @property
-    def knows_truth(self) -> bool:
-        return True
-
-    @property
-    def ranking(self) -> Ranking:
-        return "param_error"
-
-    @property
-    def identity(self) -> str:
-        return str(self)
-
-    @property
-    def target_scale(self) -> float:
-        return 1.0
-
     def draw(self, seed: int, replicates: int, first: int = 0) -> Data:
         data = Linear((self.resistance,), 0.0, self.noise, self.rows, self.val).draw(
             seed, replicates, first
         )
         truth = np.tile([self.resistance, 0.0][: self.model.parameters], (replicates, 1))
         return replace(data, truth=truth)
-
-    def in_user_units(self, params: Floats) -> Floats:
-        return params

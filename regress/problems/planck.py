@@ -16,7 +16,7 @@ from scipy.optimize import least_squares
 from regress import streams
 from regress.problems.data import Data
 from regress.problems.model import Model, check_targets
-from regress.problems.problem import Problem, Ranking
+from regress.problems.problem import Problem
 from regress.text import STRICT
 
 Floats = NDArray[np.float64]
@@ -140,22 +140,6 @@ class Planck(Problem):
         if self.form == "raw":
             return PlanckModel(is_scaled=False, unit=1.0)
         return PlanckModel(is_scaled=True, unit=float(radiance(WAVELENGTHS, self.temperature).max()))
-
-    @property
-    def knows_truth(self) -> bool:
-        return True
-
-    @property
-    def ranking(self) -> Ranking:
-        return "param_error"
-
-    @property
-    def identity(self) -> str:
-        return str(self)
-
-    @property
-    def target_scale(self) -> float:
-        return 1.0
 
     def draw(self, seed: int, replicates: int, first: int = 0) -> Data:
         indices = range(first, first + replicates)

@@ -15,7 +15,7 @@ Ranking = Literal["param_error", "val_median_abs_residual"]
 
 
 class Problem(Form, ABC):
-    """A data set and a model to fit it."""
+    """A data set and a model to fit it; of known parameters, unless a problem says otherwise."""
 
     @property
     @abstractmethod
@@ -32,34 +32,34 @@ class Problem(Form, ABC):
     def model(self) -> Model:
         """The model that the fleet trains."""
 
-    @property
-    @abstractmethod
-    def knows_truth(self) -> bool:
-        """Whether the generating parameters are known."""
-
-    @property
-    @abstractmethod
-    def ranking(self) -> Ranking:
-        """The final metric by which trials are ranked, less being better."""
-
-    @property
-    @abstractmethod
-    def identity(self) -> str:
-        """What determines the rows and nothing else; goes into every digest."""
-
     @abstractmethod
     def draw(self, seed: int, replicates: int, first: int = 0) -> Data:
         """The clean rows of `replicates` replicates from `first` on; each depends on (seed, index) only."""
 
+    @property
+    def knows_truth(self) -> bool:
+        """Whether the generating parameters are known."""
+        return True
+
+    @property
+    def ranking(self) -> Ranking:
+        """The final metric by which trials are ranked, less being better."""
+        return "param_error"
+
+    @property
+    def identity(self) -> str:
+        """What determines the rows and nothing else; goes into every digest."""
+        return str(self)
+
+    @property
+    def target_scale(self) -> float:
+        """Units of the user's target in one unit of the fleet's."""
+        return 1.0
+
+    def in_user_units(self, params: Floats) -> Floats:
+        """Parameters (..., P) as the fleet trains them, in the units of the user's own columns."""
+        return params
+
     def refuse_start(self, sigma: float) -> str | None:
         """Why no model can start at this initial scale; None where it can."""
         return None
-
-    @abstractmethod
-    def in_user_units(self, params: Floats) -> Floats:
-        """Parameters (..., P) as the fleet trains them, in the units of the user's own columns."""
-
-    @property
-    @abstractmethod
-    def target_scale(self) -> float:
-        """Units of the user's target in one unit of the fleet's."""

@@ -12,7 +12,7 @@ import pytest
 from mlflow import MlflowClient
 
 from flows.command import execute
-from tests.conftest import free_port
+from tests.ports import free_port
 
 SMALL = [
     "problem=linear(rows=60, val=30)",

@@ -98,6 +98,14 @@ def test_every_trial_of_a_study_is_on_a_tracking_server(
     check_recorded(small_study, outcome, MlflowClient(mlflow_server), workplace)
 
 
+def test_every_trial_of_a_study_is_in_a_postgresql_store(
+    workplace: Path, small_study: Study, postgres_store: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", postgres_store)
+    outcome = run_flow(small_study)
+    check_recorded(small_study, outcome, MlflowClient(postgres_store), workplace)
+
+
 def test_the_table_study_ranks_by_its_held_out_rows(workplace: Path) -> None:
     study = validate(
         {

@@ -101,6 +101,21 @@ def test_a_run_written_in_bulk_reads_like_one_written_through_the_client(
     assert seen[0] == seen[1]
 
 
+def test_it_does_so_on_postgresql_too(postgres_store: str) -> None:
+    store = open_store(postgres_store)
+    assert store.is_bulk
+    seen = []
+    for name, own in (("in bulk", store), ("by client", replace(store, is_bulk=False))):
+        experiment_id = experiment(own, name)
+        own.write(experiment_id, [finished_run("0" * 31 + experiment_id[-1], "a", 3.0)])
+        own.settle()
+        (run,) = runs_of(own, experiment_id, filter_string="metrics.param_error < 2")
+        text = repr(described(own, run)).replace(f"'experiment_id': '{experiment_id}'", "EXPERIMENT")
+        text = text.replace(f"/mlruns/{experiment_id}/", "/mlruns/EXPERIMENT/")
+        seen.append(text.replace("0" * 31 + experiment_id[-1], "PARENT"))
+    assert seen[0] == seen[1]
+
+
 def test_the_latest_of_a_metric_is_that_of_its_last_step(stores: tuple[Store, Store]) -> None:
     bulk, _ = stores
     experiment_id = experiment(bulk, "study")

@@ -7,7 +7,7 @@ import pytest
 
 from regress.errors import InputError
 from regress.tracking.store import experiment, open_store
-from tests.conftest import free_port
+from tests.ports import free_port
 
 
 def refusal(uri: str) -> str:
