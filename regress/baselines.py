@@ -7,13 +7,15 @@ from scipy.optimize import linprog, minimize
 
 from regress.losses import L1, L2, Loss
 from regress.problems import Data, Problem
+from regress.problems.affine import Affine
+from regress.threads import one_thread
 
 Floats = NDArray[np.float64]
 
 
 def ols(x: Floats, y: Floats) -> Floats:
     """Ordinary least squares on rows x (n, F), y (n,): weights and intercept (F + 1,)."""
-    return np.asarray(np.linalg.lstsq(_with_ones(x), y, rcond=None)[0])
+    return Affine(x.shape[1]).least_squares(x, y)
 
 
 def lad(x: Floats, y: Floats) -> Floats:
@@ -28,6 +30,7 @@ def lad(x: Floats, y: Floats) -> Floats:
 
 def converged_fit(loss: Loss, x: Floats, y: Floats) -> Floats:
     """The parameters (F + 1,) that minimise the mean of rho over rows x (n, F), y (n,)."""
+    one_thread()
     if isinstance(loss, L2):
         return ols(x, y)
     if isinstance(loss, L1):

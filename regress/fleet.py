@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from regress.losses import Loss
 from regress.problems.model import Model
 from regress.study import Reduction, Tail
+from regress.threads import one_thread
 
 Floats = NDArray[np.float64]
 
@@ -98,12 +99,6 @@ def train(
         survived = finite_steps[seats]
         first_nonfinite[lane, replicate] = np.where(survived < steps, survived + 1, 0)
     return Trajectory(params, first_nonfinite)
-
-
-def one_thread() -> None:
-    """Keeps torch's intra-op pool out of matrix products, whose bits it could change."""
-    if torch.get_num_threads() != 1:
-        torch.set_num_threads(1)
 
 
 @dataclass(frozen=True)

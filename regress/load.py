@@ -71,13 +71,15 @@ def _fields(study: str) -> dict[str, Any]:
     known = shipped()
     if study in known:
         return {"name": study} | _mapping(known[study], study)
-    path = Path(study).expanduser()
+    path = Path(study)
     if path.suffix not in (".yaml", ".yml"):
         raise InputError(f"study: {study!r} is neither a path to YAML nor shipped; {nearest(study, known)}")
     try:
-        text = path.read_text()
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        text = path.expanduser().read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        raise InputError(f"study: cannot read {path}: it is not UTF-8 text") from None
+    except (OSError, ValueError, RuntimeError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
         raise InputError(f"study: cannot read {path}: {reason}") from None
     return {"name": path.stem} | _mapping(text, study)
 
@@ -86,10 +88,11 @@ def _mapping(text: str, source: str) -> dict[str, Any]:
     try:
         node = yaml.compose(text, yaml.SafeLoader)
         content = yaml.safe_load(text)
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError) as error:
         mark = getattr(error, "problem_mark", None)
         line = f" in line {mark.line + 1}" if mark else ""
-        raise InputError(f"study: {source} is not YAML{line}: {getattr(error, 'problem', error)}") from None
+        reason = str(getattr(error, "problem", None) or error).splitlines()[0]
+        raise InputError(f"study: {source} is not YAML{line}: {reason}") from None
     if content is None:
         return {}
     if not isinstance(content, dict) or not isinstance(node, yaml.MappingNode):
@@ -115,12 +118,14 @@ def split(text: str) -> list[str]:
     text = text.strip()
     if text.startswith("[") and text.endswith("]"):
         text = text[1:-1]
-    parts, depth, quote, start = [], 0, "", 0
+    parts, depth, quote, escaped, start = [], 0, "", False, 0
     for i, character in enumerate(text):
         if quote:
-            quote = "" if character == quote and text[i - 1] != "\\" else quote
+            if not escaped and character == quote:
+                quote = ""
+            escaped = character == "\\" and not escaped
         elif character in "\"'":
-            quote = character
+            quote, escaped = character, False
         elif character in "([":
             depth += 1
         elif character in ")]":

@@ -63,12 +63,13 @@ class Huber(Loss):
 
     def rho(self, u: torch.Tensor) -> torch.Tensor:
         size = u.abs()
-        inner = size.clamp(max=self.delta)
+        inner = size.clamp(max=_bound(self.delta, u))
         # inner (|u| - inner / 2) is u**2 / 2 inside and delta |u| - delta**2 / 2 outside.
         return inner * (size - 0.5 * inner)
 
     def psi(self, u: torch.Tensor) -> torch.Tensor:
-        return u.clamp(-self.delta, self.delta)
+        bound = _bound(self.delta, u)
+        return u.clamp(-bound, bound)
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -82,7 +83,12 @@ class SmoothL1(Loss):
         return Huber(self.beta).rho(u).div_(self.beta)
 
     def psi(self, u: torch.Tensor) -> torch.Tensor:
-        return u.clamp(-self.beta, self.beta).div_(self.beta)
+        return Huber(self.beta).psi(u).div_(self.beta)
+
+
+def _bound(threshold: float, u: torch.Tensor) -> float:
+    """`threshold`, or the largest number of u's dtype where that is smaller."""
+    return min(threshold, torch.finfo(u.dtype).max)
 
 
 LOSSES: dict[str, type[Loss]] = {cls.name: cls for cls in (L2, L1, Huber, SmoothL1)}

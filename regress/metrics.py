@@ -9,11 +9,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from regress.fleet import WIDTH, Trajectory, one_thread
+from regress.fleet import WIDTH, Trajectory
 from regress.losses import L2, Loss
 from regress.problems.data import Data
 from regress.problems.model import Model
 from regress.problems.problem import Problem
+from regress.threads import one_thread
 
 Floats = NDArray[np.float64]
 

@@ -10,6 +10,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import MISSING, fields
+from keyword import iskeyword
 from typing import Any, ClassVar, TypeVar
 
 from pydantic import ConfigDict, ValidationError
@@ -19,6 +20,7 @@ from regress.errors import InputError, nearest
 STRICT = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
 
 _LINE = re.compile(r"(?P<name>[a-z0-9][a-z0-9-]*)\s*(?:\((?P<arguments>.*)\))?", re.DOTALL)
+_SWITCHES = {"true": True, "false": False}
 _WORD = re.compile(r"[a-z][a-z0-9_]*")
 
 
@@ -62,7 +64,7 @@ def parse(line: object, kind: str, table: Mapping[str, type[F]]) -> F:
 
 def pattern(table: Mapping[str, type[Form]]) -> str:
     """A regular expression for JSON schemas: the names of `table`, with or without arguments."""
-    return rf"^\s*({'|'.join(map(re.escape, table))})\s*(\([\s\S]*\))?\s*$"
+    return rf"^\s*({'|'.join(table)})\s*(\([\s\S]*\))?\s*$"
 
 
 def _is_printed(value: object, default: object) -> bool:
@@ -72,7 +74,7 @@ def _is_printed(value: object, default: object) -> bool:
 
 def _literal(value: object) -> str:
     if isinstance(value, str):
-        return value if _WORD.fullmatch(value) else json.dumps(value, ensure_ascii=False)
+        return value if _is_word(value) else json.dumps(value, ensure_ascii=False)
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, tuple):
@@ -83,23 +85,32 @@ def _literal(value: object) -> str:
 def _arguments(text: str, line: str, kind: str) -> dict[str, Any]:
     try:
         call = ast.parse(f"f({text}\n)", mode="eval").body
-        if not isinstance(call, ast.Call) or call.args:
-            raise ValueError
-        if any(keyword.arg is None for keyword in call.keywords):
-            raise ValueError
+        if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Name) or call.args:
+            raise ValueError("not one call with arguments by keyword")
+        names = [keyword.arg for keyword in call.keywords]
+        if None in names or len(set(names)) < len(names):
+            raise ValueError("an argument without a name, or given twice")
         return {str(keyword.arg): _value(keyword.value) for keyword in call.keywords}
-    except (SyntaxError, ValueError, MemoryError, RecursionError):
+    except (SyntaxError, ValueError, TypeError, MemoryError, RecursionError):
         raise InputError(
-            f"{kind}: the arguments of {line!r} are not of the form (argument=value, ...),"
+            f"{kind}: the arguments of {line!r} are not of the form (argument=value, ...), each once,"
             " a value being a number, a word, a quoted text or a [list]"
         ) from None
 
 
 def _value(node: ast.expr) -> Any:
     if isinstance(node, ast.Name):
-        return {"true": True, "false": False}.get(node.id, node.id)
+        return _SWITCHES.get(node.id, node.id)
+    if isinstance(node, ast.List):
+        return tuple(map(_value, node.elts))
     value = ast.literal_eval(node)
-    return tuple(value) if isinstance(value, list) else value
+    if isinstance(value, set | dict | tuple):
+        raise ValueError(f"a {type(value).__name__} is no value here")
+    return value
+
+
+def _is_word(text: str) -> bool:
+    return bool(_WORD.fullmatch(text)) and text not in _SWITCHES and not iskeyword(text)
 
 
 def _construct(cls: type[F], kind: str, arguments: dict[str, Any]) -> F:
@@ -122,7 +133,7 @@ def explain(error: Mapping[str, Any]) -> str:
     """One pydantic error as a clause: what was expected, and what was given."""
     if isinstance(cause := error.get("ctx", {}).get("error"), Exception):
         return str(cause)
-    message = str(error["msg"])
+    message = str(error["msg"]).replace("valid tuple", "list")
     given = error["input"]
     message = message[0].lower() + message[1:]
     return f"{message}, not {given!r}" if isinstance(given, (str, int, float)) else message

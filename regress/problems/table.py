@@ -1,8 +1,10 @@
 """A table of one's own: numeric columns, one of them the target."""
 
 import math
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass as plain_dataclass
+from decimal import Decimal
 from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
@@ -52,16 +54,17 @@ class Table(Problem):
         """The table's content, read once for each state of the file."""
         if self.dataset is not None:
             return _read_dataset(self.dataset, self.target)
-        file = Path(str(self.path)).expanduser()
         try:
+            file = Path(str(self.path)).expanduser()
             state = file.stat()
-        except OSError as error:
-            raise InputError(f"problem: cannot read the table {self.path}: {error.strerror}") from None
+        except (OSError, ValueError, RuntimeError) as error:
+            reason = getattr(error, "strerror", None) or str(error)
+            raise InputError(f"problem: cannot read the table {self.path}: {reason}") from None
         return _read_file(file, str(self.target), state.st_mtime_ns, state.st_size)
 
     @property
     def held_out_rows(self) -> int:
-        return math.ceil(self.holdout * len(self.columns.y))
+        return math.ceil(Decimal(repr(self.holdout)) * len(self.columns.y))  # .07 * 100 is 7, not 7.000…01
 
     @property
     def train_rows(self) -> int:
@@ -112,9 +115,10 @@ class Table(Problem):
 
     def in_user_units(self, params: Floats) -> Floats:
         table = self.columns
-        slopes = params[..., :-1] * table.y.std() / table.x.std(axis=0)
-        level = params[..., -1:] * table.y.std() + table.y.mean()
-        intercept = level - (slopes * table.x.mean(axis=0)).sum(axis=-1, keepdims=True)
+        with np.errstate(over="ignore", invalid="ignore"):  # of a model that left the numbers
+            slopes = params[..., :-1] * table.y.std() / table.x.std(axis=0)
+            level = params[..., -1:] * table.y.std() + table.y.mean()
+            intercept = level - (slopes * table.x.mean(axis=0)).sum(axis=-1, keepdims=True)
         return np.concatenate([slopes, intercept], axis=-1)
 
 
@@ -145,7 +149,7 @@ def _read_dataset(dataset: Dataset, target: str | None) -> Columns:
 
 @lru_cache(maxsize=8)
 def _read_file(file: Path, target: str, _modified: int, _size: int) -> Columns:
-    readers: dict[str, Callable[[Path], pd.DataFrame]] = {".csv": pd.read_csv, ".parquet": pd.read_parquet}
+    readers: dict[str, Callable[[Path], pd.DataFrame]] = {".csv": _read_csv, ".parquet": pd.read_parquet}
     if file.suffix not in readers:
         raise InputError(f"problem: the table {file} ends in {file.suffix!r}, expected .csv or .parquet")
     try:
@@ -154,6 +158,16 @@ def _read_file(file: Path, target: str, _modified: int, _size: int) -> Columns:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise InputError(f"problem: cannot read the table {file}: {reason}") from None
     return check_columns(frame, target, str(file))
+
+
+def _read_csv(file: Path) -> pd.DataFrame:
+    """The rows under the header, whose names may repeat; a row of more cells than names is an error."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", pd.errors.ParserWarning)
+        frame = pd.read_csv(file, index_col=False)
+    # pandas itself would call the second of two columns x by the name x.1.
+    names = pd.read_csv(file, header=None, nrows=1, dtype=str).iloc[0]
+    return frame.set_axis([str(name) for name in names], axis=1)
 
 
 def check_columns(frame: pd.DataFrame, target: str, source: str) -> Columns:
@@ -175,6 +189,8 @@ def check_columns(frame: pd.DataFrame, target: str, source: str) -> Columns:
 
 
 def _numbers(column: "pd.Series[float]", source: str) -> Floats:
+    if column.dtype.kind in "mM":  # pandas would take a date or a duration for nanoseconds
+        column = column.astype(str)  # type: ignore[assignment]
     values = pd.to_numeric(column, errors="coerce").to_numpy(np.float64, na_value=np.nan)
     if (bad := ~np.isfinite(values)).any():
         row = int(bad.argmax())
@@ -183,8 +199,15 @@ def _numbers(column: "pd.Series[float]", source: str) -> Floats:
         raise InputError(
             f"problem: {source} has {shown} in row {row + 1}, column {column.name!r}, expected a number"
         )
-    if np.ptp(values) == 0:
+    if values.min() == values.max():
         raise InputError(
             f"problem: {source} has the constant column {column.name!r}; the intercept is added anyway"
+        )
+    with np.errstate(over="ignore", invalid="ignore"):
+        spread = values.std()
+    if not (np.isfinite(spread) and spread > 0):
+        raise InputError(
+            f"problem: {source} has numbers in column {column.name!r} whose standard deviation is"
+            f" {spread:g}, expected one that float64 can hold"
         )
     return values

@@ -1,0 +1,145 @@
+"""What several of these tests share: values of every table, small data, whole studies, refusals."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import strategies as st
+
+from regress.contamination import CONTAMINATIONS, Clean, Single, Vertical
+from regress.errors import InputError
+from regress.losses import L1, L2, LOSSES, Huber, SmoothL1
+from regress.orders import ORDERS, EasyToHard, HardToEasy, Sequential, Shuffled, Signed
+from regress.problems import PROBLEMS, Data, Linear, Ohm, Planck, Table
+from regress.results import parquet
+from regress.shards import Evaluated, evaluate_shard, shards, train_shard
+from regress.study import Study
+from regress.text import Form
+
+TABLES: dict[str, dict[str, type[Form]]] = {
+    "problem": dict(PROBLEMS),
+    "contaminations": dict(CONTAMINATIONS),
+    "losses": dict(LOSSES),
+    "orders": dict(ORDERS),
+}
+
+FINITE = st.floats(allow_nan=False, allow_infinity=False)
+NOT_NEGATIVE = st.floats(min_value=0.0, allow_infinity=False)
+POSITIVE = st.floats(min_value=0.0, exclude_min=True, allow_infinity=False)
+ODD = st.text() | st.sampled_from(
+    [
+        "y",
+        "no",
+        "None",
+        "True",
+        "true",
+        "nan",
+        "1.0",
+        "",
+        " ",
+        "a, b",
+        "it's",
+        '"',
+        "\\",
+        "#",
+        "]",
+        ")",
+        "é\n\x00",
+    ]
+)
+SURROGATE = st.sampled_from(["ols", "oracle"])
+
+VALUES: dict[type[Form], st.SearchStrategy[Any]] = {
+    Linear: st.builds(
+        Linear,
+        w=st.lists(FINITE, min_size=1, max_size=4).map(tuple),
+        b=FINITE,
+        noise=NOT_NEGATIVE,
+        rows=st.integers(1, 10**6),
+        val=st.integers(1, 10**6),
+    ),
+    Ohm: st.builds(Ohm, resistance=FINITE, noise=NOT_NEGATIVE, intercept=st.booleans()),
+    Planck: st.builds(
+        Planck, temperature=POSITIVE, noise=NOT_NEGATIVE, form=st.sampled_from(["raw", "scaled"])
+    ),
+    Table: st.builds(
+        Table, path=ODD, target=ODD, holdout=st.floats(0, 1, exclude_min=True, exclude_max=True)
+    )
+    | st.builds(Table, dataset=st.sampled_from(["stackloss", "engel"]), target=st.none() | ODD),
+    Clean: st.builds(Clean),
+    Single: st.builds(Single, row=st.integers(0, 999), value=FINITE),
+    Vertical: st.builds(Vertical, fraction=st.floats(0, 1, exclude_max=True), shift=FINITE),
+    L2: st.builds(L2),
+    L1: st.builds(L1),
+    Huber: st.builds(Huber, delta=POSITIVE),
+    SmoothL1: st.builds(SmoothL1, beta=POSITIVE),
+    Shuffled: st.builds(Shuffled),
+    Sequential: st.builds(Sequential),
+    EasyToHard: st.builds(EasyToHard, surrogate=SURROGATE),
+    HardToEasy: st.builds(HardToEasy, surrogate=SURROGATE),
+    Signed: st.builds(Signed, surrogate=SURROGATE),
+}
+
+
+def values(kind: str) -> st.SearchStrategy[Any]:
+    """Any value of a table."""
+    return st.one_of([VALUES[cls] for cls in TABLES[kind].values()])
+
+
+def refusal(call: Callable[..., object], *arguments: object) -> str:
+    """The one sentence with which `call(*arguments)` is refused."""
+    with pytest.raises(InputError) as caught:
+        call(*arguments)
+    message = str(caught.value)
+    assert message
+    assert "\n" not in message
+    return message
+
+
+def some_data(replicates: int = 2, rows: int = 12, features: int = 2, *, seed: int = 0) -> Data:
+    """Random rows off a random plane."""
+    rng = np.random.default_rng(seed)
+    x = rng.normal(size=(2, replicates, rows, features))
+    truth = rng.normal(size=(replicates, features + 1))
+    noise = rng.normal(size=(2, replicates, rows))
+    y = (x * truth[:, None, :-1]).sum(axis=-1) + truth[:, None, -1] + noise
+    return Data(x[0], y[0], x[1], y[1], truth, np.zeros((replicates, rows), bool))
+
+
+def prefix(data: Data, replicates: int) -> Data:
+    """The first replicates of `data`."""
+    return between(data, 0, replicates)
+
+
+def between(data: Data, start: int, stop: int) -> Data:
+    """Replicates `start` to `stop` of `data`, `stop` left out, under their own indices."""
+    truth = None if data.truth is None else data.truth[start:stop]
+    rows = (array[start:stop] for array in (data.train_x, data.train_y, data.val_x, data.val_y))
+    return Data(*rows, truth, data.contaminated[start:stop], data.first + start)
+
+
+def equal(one: Data, other: Data) -> bool:
+    """Whether two data sets are the same, bit for bit."""
+
+    def bits(data: Data) -> list[Any]:
+        return [value if value is None else np.asarray(value).tobytes() for value in vars(data).values()]
+
+    return bits(one) == bits(other)
+
+
+def execute(study: Study) -> list[Evaluated]:
+    """A study's shards, one after the other."""
+    clean = study.problem.draw(study.seed, study.replicates)
+    done = []
+    for shard in shards(study):
+        data = shard.contamination.apply(clean, study.seed)
+        model = study.problem.model
+        permutations = shard.order.permutations(data, model, study.seed, study.epochs)
+        done.append(evaluate_shard(shard, data, clean, train_shard(shard, data, permutations)))
+    return done
+
+
+def results(done: Sequence[Evaluated]) -> bytes:
+    """The execution's results.parquet."""
+    return parquet([shard.table for shard in done])
