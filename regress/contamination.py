@@ -6,6 +6,7 @@ from dataclasses import replace
 from decimal import Decimal
 from typing import Annotated
 
+import numpy as np
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
@@ -41,6 +42,7 @@ class Single(Contamination):
     """The notebook's outlier: x[row] *= value / y[row], y[row] = value, a far leverage point.
 
     The row is counted from 0. The point misses the model by the intercept's share alone, a ratio off.
+    Where y[row] is 0 there is no ratio, and x stays.
     """
 
     name = "single"
@@ -49,7 +51,9 @@ class Single(Contamination):
 
     def apply(self, data: Data, seed: int) -> Data:
         x, y, mask = data.train_x.copy(), data.train_y.copy(), data.contaminated.copy()
-        x[:, self.row] *= (self.value / y[:, self.row])[:, None]
+        here = y[:, self.row]
+        ratio = np.divide(self.value, here, out=np.ones_like(here), where=here != 0)
+        x[:, self.row] *= ratio[:, None]
         y[:, self.row] = self.value
         mask[:, self.row] = True
         return replace(data, train_x=x, train_y=y, contaminated=mask)

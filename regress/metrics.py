@@ -62,20 +62,17 @@ def evaluate(
     train = model.table(data.train_x, data.train_y, torch.float64)
     val = model.table(data.val_x, data.val_y, torch.float64)
     error = _distance(params, w_star)
-    squared = [L2()] * len(losses)
-    risk = mean_loss(model, val, squared, np.concatenate([final, w_star[None]]))
-    with np.errstate(invalid="ignore"):  # inf - inf of a lane that overflowed
-        excess_risk = risk[0] - risk[1]
+    val_loss = mean_loss(model, val, losses, params)
     return Outcome(
         params=params,
         digests=_digests(trajectory.params),
         train_loss=mean_loss(model, train, losses, params),
-        val_loss=mean_loss(model, val, losses, params),
+        val_loss=val_loss,
         param_error=error,
         diverged=~(error <= DIVERGED_FACTOR * np.maximum(1.0, _distance(start, w_star))),
         first_nonfinite_step=trajectory.first_nonfinite,
         steps_per_epoch=steps_per_epoch,
-        excess_risk=excess_risk,
+        excess_risk=_excess_risk(model, val, losses, final, val_loss[-1], targets),
         val_median_abs_residual=(
             problem.target_scale * _median_abs_residual(model, val, final[0])
             if problem.ranking == "val_median_abs_residual"
@@ -97,13 +94,19 @@ def mean_loss(model: Model, rows: torch.Tensor, losses: Sequence[Loss], params: 
     return result
 
 
-def nearest_rank(values: Floats, q: float) -> Floats:
-    """The q-quantile over the last axis: the smallest value that at least a share q does not exceed.
+def nearest_ranks(values: Floats, *shares: float) -> tuple[Floats, ...]:
+    """The q-quantile over the last axis for each share q: the smallest value that at least q do not exceed.
 
     Never interpolated, and nan counts as +inf: half the replicates diverged is not a finite median.
     """
+    count = values.shape[-1]
     ranked = np.sort(np.where(np.isnan(values), np.inf, values), axis=-1)
-    return np.asarray(ranked[..., max(ceil(q * values.shape[-1]) - 1, 0)])
+    return tuple(np.asarray(ranked[..., max(ceil(q * count) - 1, 0)]) for q in shares)
+
+
+def nearest_rank(values: Floats, q: float) -> Floats:
+    """The q-quantile over the last axis, as `nearest_ranks` has it."""
+    return nearest_ranks(values, q)[0]
 
 
 def _mean_columns(model: Model, rows: torch.Tensor, loss: Loss, params: Floats) -> Floats:
@@ -119,6 +122,26 @@ def _mean_columns(model: Model, rows: torch.Tensor, loss: Loss, params: Floats) 
         for block in torch.split(state, _BLOCK)
     ]
     return torch.cat(means).flatten()[:count].numpy()
+
+
+def _excess_risk(
+    model: Model,
+    val: torch.Tensor,
+    losses: Sequence[Loss],
+    final: Floats,
+    val_loss: Floats,
+    targets: dict[Loss, Floats],
+) -> Floats:
+    """Mean u**2 / 2 (L, R) over validation rows at parameters `final` (1, L, R, P), minus that at w*."""
+    squared: Loss = L2()
+    risk = val_loss.copy()  # what squared loss has measured already
+    others = [i for i, loss in enumerate(losses) if loss != squared]
+    if others:
+        risk[others] = mean_loss(model, val, [squared] * len(others), final[:, others])[0]
+    known = list(targets)
+    least = mean_loss(model, val, [squared] * len(known), np.stack([targets[k] for k in known])[None])[0]
+    with np.errstate(invalid="ignore"):  # inf - inf of a lane that overflowed
+        return np.asarray(risk - least[[known.index(loss) for loss in losses]])
 
 
 def _median_abs_residual(model: Model, rows: torch.Tensor, params: Floats) -> Floats:

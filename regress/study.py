@@ -1,7 +1,7 @@
 """A study spans a grid; a trial is one point of it. Both are validated here, once, at the boundary."""
 
 import json
-from functools import partial
+from functools import cached_property, partial
 from hashlib import sha256
 from itertools import product
 from typing import Annotated, Any, Literal
@@ -93,7 +93,7 @@ class Trial(_Training):
     order: OrderLine
     batch_size: Count
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """Sixteen hexadecimal digits of what determines the numbers; a table by its content."""
         identity = self.model_dump(mode="json") | {"problem": self.problem.identity}

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from regress.metrics import Outcome, nearest_rank
+from regress.metrics import Outcome, nearest_rank, nearest_ranks
 from regress.problems import Problem
 from regress.study import Trial
 
@@ -60,39 +60,46 @@ class TrialSummary:
 
 def summarise(problem: Problem, trials: tuple[Trial, ...], outcome: Outcome) -> tuple[TrialSummary, ...]:
     """One summary for each of the L trials of an outcome, in their order."""
-    return tuple(_summarise(problem, trial, outcome, lane) for lane, trial in enumerate(trials))
-
-
-def _summarise(problem: Problem, trial: Trial, outcome: Outcome, lane: int) -> TrialSummary:
-    diverged = outcome.diverged[-1, lane]
-
-    def final(values: Floats) -> Floats:
-        return np.where(diverged, np.inf, values)
-
-    finals = {f"final_{name}": final(getattr(outcome, name)[-1, lane]) for name in HISTORIES} | {
-        "excess_risk": final(outcome.excess_risk[lane]),
-        "epochs_to_tolerance": final(outcome.epochs_to_tolerance[lane]),
-    }
-    if outcome.val_median_abs_residual is not None:
-        finals["val_median_abs_residual"] = final(outcome.val_median_abs_residual[lane])
+    diverged = outcome.diverged[-1]
+    finals = _finals(outcome, diverged)
+    # All trials at once: a quantile costs a sort, and a sort of many rows costs little more than one.
+    histories = {name: _quantiles(getattr(outcome, name)) for name in HISTORIES}
+    quantiles = {name: _quantiles(values) for name, values in finals.items()}
+    steps = outcome.first_nonfinite_step
+    first_steps = nearest_rank(np.where(steps == 0, np.inf, steps), 0.5)
+    params = problem.in_user_units(outcome.params[-1])
     ranking = {"param_error": "final_param_error"}.get(problem.ranking, problem.ranking)
-    steps = outcome.first_nonfinite_step[lane]
-    coefficients = problem.in_user_units(outcome.params[-1, lane][~diverged])
-    return TrialSummary(
-        trial=trial,
-        histories={name: _quantiles(getattr(outcome, name)[:, lane]) for name in HISTORIES},
-        finals={name: _quantiles(values) for name, values in finals.items()},
-        final_error=finals["final_param_error"],
-        ranking=finals[ranking],
-        coefficients=(
-            dict(zip(problem.parameter_names, np.median(coefficients, axis=0).tolist(), strict=True))
-            if len(coefficients)
-            else {}
-        ),
-        diverged=diverged,
-        first_nonfinite_step=float(nearest_rank(np.where(steps == 0, np.inf, steps), 0.5)),
+    return tuple(
+        TrialSummary(
+            trial=trial,
+            histories={n: Quantiles(*(v[:, lane] for v in q)) for n, q in histories.items()},
+            finals={n: Quantiles(*(v[lane] for v in q)) for n, q in quantiles.items()},
+            final_error=finals["final_param_error"][lane],
+            ranking=finals[ranking][lane],
+            coefficients=_coefficients(problem, params[lane][~diverged[lane]]),
+            diverged=diverged[lane],
+            first_nonfinite_step=float(first_steps[lane]),
+        )
+        for lane, trial in enumerate(trials)
     )
 
 
+def _finals(outcome: Outcome, diverged: NDArray[np.bool_]) -> dict[str, Floats]:
+    """Final metrics (L, R) by name, +inf where diverged."""
+    finals = {f"final_{name}": getattr(outcome, name)[-1] for name in HISTORIES}
+    finals["excess_risk"] = outcome.excess_risk
+    finals["epochs_to_tolerance"] = outcome.epochs_to_tolerance
+    if outcome.val_median_abs_residual is not None:
+        finals["val_median_abs_residual"] = outcome.val_median_abs_residual
+    return {name: np.where(diverged, np.inf, values) for name, values in finals.items()}
+
+
+def _coefficients(problem: Problem, params: Floats) -> dict[str, float]:
+    """Medians over the replicates that did not diverge, params (R, P); nothing where all did."""
+    if not len(params):
+        return {}
+    return dict(zip(problem.parameter_names, np.median(params, axis=0).tolist(), strict=True))
+
+
 def _quantiles(values: Floats) -> Quantiles:
-    return Quantiles(*(nearest_rank(values, q) for q in (0.5, 0.05, 0.95)))
+    return Quantiles(*nearest_ranks(values, 0.5, 0.05, 0.95))

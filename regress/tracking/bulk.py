@@ -59,7 +59,7 @@ def write_in_bulk(client: MlflowClient, experiment_id: str, runs: Sequence[Finis
         datasets = _datasets(session, int(experiment_id), runs)
         for model, rows in _rows(int(experiment_id), location, runs, datasets):
             if rows:
-                session.execute(sqlalchemy.insert(model), rows)
+                session.execute(sqlalchemy.insert(model.__table__), rows)
 
 
 def refresh_statistics(client: MlflowClient) -> None:

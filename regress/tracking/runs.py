@@ -3,6 +3,7 @@
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
 
@@ -29,7 +30,7 @@ class FinishedRun:
     dataset: DatasetInput | None
     files: Mapping[str, bytes]
 
-    @property
+    @cached_property
     def run_id(self) -> str:
         """A hash of (parent, key), where the store lets us choose: the same run cannot be there twice."""
         return sha256(f"{self.parent}/{self.key}".encode()).hexdigest()[:32]

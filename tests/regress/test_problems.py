@@ -366,6 +366,14 @@ def test_columns_of_one_name_are_refused(header: str, tmp_path: Path) -> None:
     assert "two columns named" in refusal(lambda: written(tmp_path, f"{header}\n{rows}").columns)
 
 
+def test_a_column_may_be_named_like_a_missing_value(tmp_path: Path) -> None:
+    rows = "".join(f"{i},{i * i},{i**3},{i % 2}\n" for i in range(6))
+    table = written(tmp_path, f"NA,nan,null,None\n{rows}")
+    for target in ("NA", "nan", "null", "None"):
+        others = tuple(name for name in ("NA", "nan", "null", "None") if name != target)
+        assert Table(path=table.path, target=target).columns.features == others
+
+
 def test_columns_of_one_name_are_refused_in_parquet(tmp_path: Path) -> None:
     column = pa.array(range(6))
     twice = pa.Table.from_arrays([column, column, column], names=["x", "x", "y"])

@@ -1,0 +1,1 @@
+"""This project beside its peers, on the same work, in the same run: `python -m benchmarks --help`."""

@@ -1,0 +1,76 @@
+"""Milliseconds a figure: a trial's PNG on a background that has been drawn, and pyplot's way.
+
+Ours is the steady state: the axes are drawn once for all trials of a study, outside the measurement.
+"""
+
+import io
+from itertools import cycle
+
+import numpy as np
+from matplotlib import pyplot as plt
+from matplotlib.ticker import MaxNLocator
+
+from benchmarks.measure import Result, Side, take_turns
+from regress.load import load
+from regress.plots import Scales, scales, trial_png
+from regress.shards import evaluate_shard, shards, train_shard
+from regress.summary import Quantiles, TrialSummary
+
+ROUNDS = 15
+
+PANELS = {
+    "loss": {"train_loss": "training", "val_loss": "validation"},
+    "parameter error": {"param_error": "‖w − w*‖"},
+}
+
+
+def plots() -> list[Result]:
+    """The figures of the default study's first shard."""
+    summaries = _summaries()
+    shared = scales(summaries)
+    turns = cycle(summaries)
+    ours, peer = take_turns(
+        ROUNDS,
+        [
+            Side(lambda: [trial_png(summary, shared) for summary in summaries], len(summaries)),
+            Side(lambda: pyplot_png(next(turns), shared), 1),
+        ],
+    )
+    note = "ours on a background drawn before; the peer lays its figure out anew"
+    return [Result("plots/pyplot", 1e3 * ours, 1e3 * peer, "ms/figure", note)]
+
+
+def pyplot_png(summary: TrialSummary, shared: Scales) -> bytes:
+    """The same two panels by plt.subplots, tight_layout and savefig."""
+    figure, axes = plt.subplots(1, 2, figsize=(8.4, 3.4))
+    epochs = np.arange(1, shared.epochs + 1)
+    limits = shared.loss, shared.error
+    for panel, ylim, (ylabel, curves) in zip(axes, limits, PANELS.items(), strict=True):
+        for name, label in curves.items():
+            median, low, high = _finite(summary.histories[name])
+            (line,) = panel.plot(epochs, median, label=label)
+            panel.fill_between(epochs, low, high, color=line.get_color(), alpha=0.2, lw=0)
+        panel.set(xlabel="epoch", ylabel=ylabel, yscale="log", ylim=ylim)
+        panel.xaxis.set_major_locator(MaxNLocator(8, integer=True, min_n_ticks=1))
+        panel.grid(alpha=0.25)
+        panel.legend(loc="upper right", frameon=False, fontsize=8)
+    figure.suptitle(summary.trial.label)
+    figure.tight_layout()
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=100)
+    plt.close(figure)
+    return buffer.getvalue()
+
+
+def _summaries() -> tuple[TrialSummary, ...]:
+    study = load("default")
+    shard = shards(study)[0]
+    clean = study.problem.draw(study.seed, study.replicates)
+    data = shard.contamination.apply(clean, study.seed)
+    order = shard.order.permutations(data, study.problem.model, study.seed, study.epochs)
+    return evaluate_shard(shard, data, clean, train_shard(shard, data, order)).summaries
+
+
+def _finite(quantiles: Quantiles) -> Quantiles:
+    """What is not finite becomes nan, which matplotlib leaves out."""
+    return Quantiles(*(np.where(np.isfinite(values), values, np.nan) for values in quantiles))
