@@ -19,6 +19,7 @@ class Name(StrEnum):
     PLOTS = "plots"
     STUDY = "study"
     TRACKING = "tracking"
+    NOTEBOOK = "notebook"
 
 
 def main(

@@ -38,7 +38,7 @@ def second_derivative_plot(x: Floats) -> bytes:
     import torch
 
     first, second = derivatives(torch.sin, x)
-    figure, (axis,) = plain(5.6, 3.2, 1)
+    figure, (axis,) = plain(5.6, 3.2)
     for values, label, dash in zip(
         (np.sin(x), first, second),
         ("sin x", "first derivative", "second derivative"),
@@ -56,7 +56,7 @@ def _ensembles(exercise: Exercise, trained: Trained) -> Figure:
     """A histogram for each quantity of each fit, the printed number as a line."""
     fits = [fit for fit in exercise.fits if not fit.is_companion]
     columns = max(len(fit.quantities) for fit in fits)
-    figure, axes = plain(2.9 * columns + 0.4, 1.75 * len(fits) + 0.5, len(fits) * columns, columns)
+    figure, axes = plain(2.9 * columns + 0.4, 1.6 * len(fits) + 0.6, len(fits), columns, left=0.2)
     cells = iter(axes)
     for fit in fits:
         measured = fit.measured(trained.params[fit.trial])
@@ -96,7 +96,7 @@ def _histogram(axis: Axes, values: Floats, printed: float | None) -> None:
 
 
 def _loss_curves(exercise: Exercise, trained: Trained) -> Figure:
-    figure, (axis,) = plain(5.6, 3.4, 1)
+    figure, (axis,) = plain(5.6, 3.4)
     for i, fit in enumerate(exercise.fits):
         losses = trained.losses[fit.trial]
         median, low, high = np.quantile(losses, (0.5, 0.05, 0.95), axis=1)
@@ -118,7 +118,7 @@ def _loss_curves(exercise: Exercise, trained: Trained) -> Figure:
 
 def _outlier(exercise: Exercise, trained: Trained) -> Figure:
     """Each loss with and without the outlier: how far its models end from the truth."""
-    figure, (axis,) = plain(6.4, 3.4, 1)
+    figure, (axis,) = plain(6.4, 3.4)
     for place, fit in enumerate(_paired(exercise.fits)):
         params = trained.params[fit.trial]
         distance = np.sqrt(((params - np.array([2.0, -3.4, 4.2])) ** 2).sum(axis=1))
@@ -153,6 +153,7 @@ def _outlier(exercise: Exercise, trained: Trained) -> Figure:
         title="One outlier of 10,000 under three losses",
     )
     axis.set_ymargin(0.15)
+    axis.set_xlim(-0.6, len(labels) - 0.4)
     return figure
 
 
@@ -166,7 +167,7 @@ def _ohm(fit: Fit, trained: Trained) -> Figure:
     assert isinstance(problem, Ohm)
     data: Data = problem.draw(0, 1)
     slope, intercept = trained.params[fit.trial][0]
-    figure, (axis,) = plain(5.2, 3.6, 1)
+    figure, (axis,) = plain(5.2, 3.6)
     current, voltage = data.train_x[0, :, 0], data.train_y[0]
     axis.scatter(current, voltage, s=5, alpha=0.4, color=CURVES[0], lw=0, label="1,000 measurements")
     ends = np.array([current.min(), current.max()])
@@ -184,7 +185,7 @@ def _planck(fit: Fit, trained: Trained) -> Figure:
     problem = fit.trial.problem
     data = problem.draw(0, 1)
     (temperature,) = trained.params[fit.trial][0]
-    figure, (axis,) = plain(5.8, 3.6, 1)
+    figure, (axis,) = plain(5.8, 3.6)
     nanometres = WAVELENGTHS * 1e9
     for i, kelvin in enumerate((4000.0, 5000.0)):
         axis.plot(

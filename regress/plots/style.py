@@ -83,9 +83,15 @@ def short(value: float) -> str:
     return f"{float(f'{value:.2g}'):,.5f}".rstrip("0").rstrip(".")
 
 
-def plain(width: float, height: float, count: int, columns: int = 1) -> tuple[Figure, list[Axes]]:
-    """A figure of `width` x `height` inches with `count` axes, row by row."""
-    figure = Figure(figsize=(width, height), dpi=110, layout="tight")
+def plain(
+    width: float, height: float, rows: int = 1, columns: int = 1, left: float = 0.8
+) -> tuple[Figure, list[Axes]]:
+    """A figure of `width` x `height` inches and its axes, row by row, with `left` inches for labels."""
+    figure = Figure(figsize=(width, height), dpi=110)
     FigureCanvasAgg(figure)
-    axes = figure.subplots(-(-count // columns), columns, squeeze=False)
+    axes = figure.subplots(rows, columns, squeeze=False)
+    figure.subplots_adjust(
+        left=left / width, right=1 - 0.2 / width, top=1 - 0.38 / height, bottom=0.55 / height
+    )
+    figure.subplots_adjust(wspace=0.12, hspace=0.75)
     return figure, list(axes.flat)

@@ -1,7 +1,6 @@
 """A table of one's own: numeric columns, one of them the target."""
 
 import math
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass as plain_dataclass
 from decimal import Decimal
@@ -161,13 +160,12 @@ def _read_file(file: Path, target: str, _modified: int, _size: int) -> Columns:
 
 
 def _read_csv(file: Path) -> pd.DataFrame:
-    """The rows under the header, whose names may repeat; a row of more cells than names is an error."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("error", pd.errors.ParserWarning)
-        frame = pd.read_csv(file, index_col=False)
-    # pandas itself would call the second of two columns x by the name x.1.
-    names = pd.read_csv(file, header=None, nrows=1, dtype=str).iloc[0]
-    return frame.set_axis([str(name) for name in names], axis=1)
+    """The rows under the header, as texts: pandas would rename a second x, and shift rows that are too long."""
+    lines = pd.read_csv(file, header=None, dtype=str, keep_default_na=False, skipinitialspace=True)
+    names = lines.iloc[0].tolist()
+    if "" in names:
+        raise ValueError(f"column {names.index('') + 1} has no name")
+    return lines.iloc[1:].set_axis(names, axis=1).reset_index(drop=True)
 
 
 def check_columns(frame: pd.DataFrame, target: str, source: str) -> Columns:
@@ -195,7 +193,7 @@ def _numbers(column: "pd.Series[float]", source: str) -> Floats:
     if (bad := ~np.isfinite(values)).any():
         row = int(bad.argmax())
         given = column.iloc[row]
-        shown = "nothing" if pd.isna(given) else repr(given)
+        shown = "nothing" if str(given).strip().lower() in ("", "nan", "none") else repr(given)
         raise InputError(
             f"problem: {source} has {shown} in row {row + 1}, column {column.name!r}, expected a number"
         )

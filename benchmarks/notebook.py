@@ -1,0 +1,85 @@
+"""Seconds for one seed of every exercise: the fleet, and the notebook's loop.
+
+Ours trains the blocks of `regress notebook`, data, outliers and orders included; 10,000 seeds are
+twenty such blocks. The peer trains every exercise model by model, with DataLoader, autograd and
+torch.optim.SGD, as the notebook did, and is measured on one seed a round.
+"""
+
+from itertools import count
+
+import torch
+from torch.utils.data import DataLoader, TensorDataset
+
+from benchmarks.measure import Result, Side, take_turns
+from regress.notebook import BLOCK, CONTROL, EXERCISES, distinct_trials, train_block
+from regress.problems import Planck
+from regress.problems.planck import C, H, K
+from regress.study import Trial
+from regress.text import Form
+
+ROUNDS = 5
+SEEDS = 4  # of the peer in a round: twenty in all
+
+TRIALS = distinct_trials((*EXERCISES, CONTROL), companions=False)
+
+
+def notebook() -> list[Result]:
+    """All exercises, our blocks and the peer's seeds in turn."""
+    blocks, seeds = count(1), count()
+    ours, peer = take_turns(
+        ROUNDS,
+        [
+            Side(lambda: train_block(TRIALS, next(blocks) * BLOCK, BLOCK), BLOCK),
+            Side(lambda: _loop([next(seeds) for _ in range(SEEDS)]), SEEDS),
+        ],
+    )
+    note = (
+        f"{len(TRIALS)} models a seed, training alone; for 10,000 seeds, extrapolated:"
+        f" ours {ours.mean() * 1e4:,.0f} s in one thread, the peer {peer.mean() * 1e4 / 3600:.1f} h"
+    )
+    return [Result("notebook/loop", 1e3 * ours, 1e3 * peer, "ms/seed", note)]
+
+
+def _loop(seeds: list[int]) -> None:
+    for seed in seeds:
+        for trial in TRIALS:
+            _fit(trial, seed)
+
+
+def _fit(trial: Trial, seed: int) -> None:
+    """One model of the notebook, trained as it was there."""
+    data = trial.contamination.apply(trial.problem.draw(0, 1, first=seed), 0)
+    x = torch.tensor(data.train_x[0], dtype=torch.float32)
+    y = torch.from_numpy(data.train_y[0]).float()[:, None]
+    if isinstance(trial.problem, Planck):
+        parameters = [torch.full((1, 1), trial.sigma, requires_grad=True)]
+    else:
+        w = (torch.randn(x.shape[1], 1) * trial.sigma).requires_grad_()
+        parameters = [w, torch.zeros(1, requires_grad=True)]
+    optimizer = torch.optim.SGD(parameters, lr=trial.lr)
+    batches = DataLoader(
+        TensorDataset(x, y), trial.batch_size, shuffle=True, drop_last=trial.tail == "drop"
+    )
+    for _ in range(trial.epochs):
+        for inputs, targets in batches:
+            optimizer.zero_grad()
+            losses = _loss(trial.loss, _predict(trial, parameters, inputs), targets)
+            reduced = losses.sum() if trial.reduction == "sum" else losses.mean()
+            torch.autograd.backward(reduced)
+            optimizer.step()
+
+
+def _predict(trial: Trial, parameters: list[torch.Tensor], x: torch.Tensor) -> torch.Tensor:
+    if isinstance(trial.problem, Planck):
+        (temperature,) = parameters
+        return 2 * H * C**2 / x**5 / (torch.exp(H * C / (K * x) / temperature) - 1)
+    w, b = parameters
+    return x @ w + b
+
+
+def _loss(loss: Form, prediction: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+    if loss.name == "l2":
+        return (prediction - target) ** 2 / 2
+    if loss.name == "l1":
+        return (prediction - target).abs()
+    return torch.nn.functional.smooth_l1_loss(prediction, target, reduction="none")
