@@ -160,7 +160,7 @@ def _read_file(file: Path, target: str, _modified: int, _size: int) -> Columns:
 
 
 def _read_csv(file: Path) -> pd.DataFrame:
-    """The rows under the header, as texts: pandas would rename a second x, and shift rows that are too long."""
+    """The rows under the header, as texts: pandas would rename a second x, and shift rows too long."""
     lines = pd.read_csv(file, header=None, dtype=str, keep_default_na=False, skipinitialspace=True)
     names = lines.iloc[0].tolist()
     if "" in names:
