@@ -25,6 +25,10 @@ if TYPE_CHECKING:
 
 _STRONGEST = 8  # order effects in the table
 _LEVEL = 0.05
+_METRICS = {
+    "param_error": "parameter error",
+    "val_median_abs_residual": "|residual| on held-out rows",
+}
 _CELL = ("contamination", "loss", "lr", "sigma", "batch")
 _TEXTS = ("contamination", "loss", "order", "exercise", "fit", "quantity", "verdict")
 _DONE: dict[Unit, str] = {"lanes": "trained", "trials": "tracked", "exercises": "tracked"}
@@ -133,7 +137,7 @@ def _table(title: str, *columns: str) -> Table:
 
 
 def _best(rows: list[dict[str, Any]]) -> Table:
-    metric = rows[0]["metric"].replace("_", " ")
+    metric = _METRICS[rows[0]["metric"]]
     table = _table(f"Best shuffled trial by median {metric}", *_CELL, "median", "5–95 %")
     for row in rows:
         table.add_row(*_cell(row), _number(row["median"]), _span(_number(row["q05"]), _number(row["q95"])))

@@ -8,6 +8,7 @@ pool may split one: hence the fixed width, and one thread. Parallelism goes acro
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import groupby
 
 import numpy as np
@@ -153,6 +154,7 @@ def _train(
         (cut, torch.from_numpy(lr / divisor).to(rows.dtype))
         for cut, divisor in schedule.steps(rows.shape[1])
     ]
+    psi = partial(_psi, tiles.losses)
     epochs = orders.shape[1]
     trained = torch.empty(epochs, *w.shape, dtype=w.dtype)
     finite = torch.ones(len(w), 1, WIDTH, dtype=torch.bool)
@@ -161,8 +163,7 @@ def _train(
         visited = _visit(rows, tiles.replicates, orders[tiles.replicates, epoch])
         for cut, rate in steps:
             batch = visited[:, cut]
-            psi = _psi(tiles.losses, model.residual(batch, state))
-            moved = torch.addcmul(w, model.pullback(batch, state, psi), rate, value=-1)
+            moved = torch.addcmul(w, model.gradient(batch, state, psi), rate, value=-1)
             torch.where(finite, moved, w, out=w)
             # 0 * inf and 0 * nan are nan: one product and a sum find a lane that left the numbers.
             finite = (w * 0).sum(dim=1, keepdim=True) == 0

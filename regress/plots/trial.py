@@ -160,9 +160,11 @@ def _palette(image: Image.Image) -> Image.Image:
     Pillow looks a colour up by its upper six bits: of colours that share them only the commonest is kept,
     else white would come out as the grey of some letter's edge.
     """
-    colors, counts = np.unique(np.asarray(image).reshape(-1, 3), axis=0, return_counts=True)
+    red, green, blue = np.moveaxis(np.asarray(image, np.int64), -1, 0)
+    packed, counts = np.unique(red << 16 | green << 8 | blue, return_counts=True)
+    common = packed[np.argsort(-counts, kind="stable")]
     chosen: dict[tuple[int, ...], list[int]] = {}
-    for color in colors[np.argsort(-counts, kind="stable")].tolist():
+    for color in np.stack([common >> 16, common >> 8 & 255, common & 255], axis=1).tolist():
         chosen.setdefault(tuple(value >> 2 for value in color), color)
     kept = [c for c in chosen.values() if c == [255, 255, 255] or min(c) < 248][:256]
     palette = Image.new("P", (1, 1))

@@ -4,12 +4,14 @@ Shapes: G tiles of T lanes, b rows of C columns, P parameters a lane.
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
+Psi = Callable[[torch.Tensor], torch.Tensor]
 
 
 class Model(ABC):
@@ -55,6 +57,10 @@ class Model(ABC):
             leaf = state.detach().requires_grad_()
             (gradient,) = torch.autograd.grad(self.residual(rows, leaf), leaf, psi)
         return gradient[:, : self.parameters]
+
+    def gradient(self, rows: torch.Tensor, state: torch.Tensor, psi: Psi) -> torch.Tensor:
+        """Gradient (G, P, T) of the summed loss whose derivative is `psi`."""
+        return self.pullback(rows, state, psi(self.residual(rows, state)))
 
 
 def check_targets(x: Floats, y: Floats) -> None:

@@ -15,11 +15,12 @@ from scipy.optimize import least_squares
 
 from regress import streams
 from regress.problems.data import Data
-from regress.problems.model import Model, check_targets
+from regress.problems.model import Model, Psi, check_targets
 from regress.problems.problem import Problem
 from regress.text import STRICT
 
 Floats = NDArray[np.float64]
+Curve = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
 
 C = 299792458.0  # speed of light, m/s
 H = 6.6260701e-34  # Planck's constant, J s, with the notebook's digits
@@ -93,16 +94,22 @@ class PlanckModel(Model):
         return intensity + rows[..., 2:]
 
     def pullback(self, rows: torch.Tensor, state: torch.Tensor, psi: torch.Tensor) -> torch.Tensor:
+        return self._pullback(self._curve(rows, state), state, psi)
+
+    def gradient(self, rows: torch.Tensor, state: torch.Tensor, psi: Psi) -> torch.Tensor:
+        """As every model's, the curve being drawn once."""
+        curve = self._curve(rows, state)
+        return self._pullback(curve, state, psi(curve[1] + rows[..., 2:]))
+
+    def _pullback(self, curve: Curve, state: torch.Tensor, psi: torch.Tensor) -> torch.Tensor:
         """dB/dT = B x / (T (1 - exp(-x))) with x = h c / (lambda k T); dB/dlog T is T times that."""
-        x, intensity, rest = self._curve(rows, state)
+        x, intensity, rest = curve
         slope = intensity * x / rest
         if not self.is_scaled:
             slope = slope / state
         return (psi * slope).sum(dim=1, keepdim=True)
 
-    def _curve(
-        self, rows: torch.Tensor, state: torch.Tensor
-    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    def _curve(self, rows: torch.Tensor, state: torch.Tensor) -> Curve:
         """x, the intensity, and 1 - exp(-x), each (G, b, T)."""
         temperature = state.exp() if self.is_scaled else state
         # No body is that cold: the lane leaves the numbers instead of fitting nonsense.

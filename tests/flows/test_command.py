@@ -185,7 +185,7 @@ def test_run_in_an_empty_folder_needs_no_server_and_leaves_nothing_running(tmp_p
     assert done.returncode == 0, done.stderr
     for noise in ("ERROR", "Traceback", "WARNING", "Error"):
         assert noise not in done.stdout + done.stderr
-    assert "Best shuffled trial by median val median abs residual" in done.stdout
+    assert "Best shuffled trial by median |residual| on held-out rows" in done.stdout
     outcome = json.loads((folder / "out.json").read_text())
     assert f"regress show {outcome['study_run_id']}" in done.stdout
     assert outcome["trials"] == 8
