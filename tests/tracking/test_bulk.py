@@ -82,7 +82,10 @@ def test_a_run_written_in_bulk_reads_like_one_written_through_the_client(
         {"filter_string": "metrics.param_error > 0.9", "order_by": ["metrics.param_error DESC"]},
         {"filter_string": "params.loss LIKE 'huber%'", "order_by": ["tags.`regress.trial` ASC"]},
         {"filter_string": "attributes.run_name LIKE '%ü'", "order_by": ["metrics.param_error ASC"]},
-        {"filter_string": "attributes.status = 'FINISHED'", "order_by": ["params.lr", "metrics.twice"]},
+        {
+            "filter_string": "attributes.status = 'FINISHED'",
+            "order_by": ["params.lr", "metrics.param_error"],
+        },
         {"filter_string": "dataset.digest = '0123456789abcdef'", "order_by": ["metrics.param_error"]},
     ]
     seen = []
