@@ -19,13 +19,12 @@ from pydantic import (
 
 from regress.contamination import CONTAMINATIONS, Clean, Contamination
 from regress.errors import InputError
+from regress.fleet.schedule import Reduction, Tail
 from regress.losses import L2, LOSSES, Loss
 from regress.orders import ORDERS, Order, Shuffled
 from regress.problems import PROBLEMS, Linear, Problem
 from regress.text import parse, pattern
 
-Reduction = Literal["mean", "sum"]
-Tail = Literal["weight", "keep", "drop"]
 Dtype = Literal["float32", "float64"]
 
 

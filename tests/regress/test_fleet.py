@@ -10,9 +10,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from regress import fleet
 from regress.baselines import ols
 from regress.fleet import Lane, Schedule, Trajectory, train
+from regress.fleet import tiles as seating
 from regress.losses import L1, L2, LOSSES, Huber, Loss, SmoothL1
 from regress.problems import Model, Planck, Table
 from regress.problems.affine import Affine
@@ -130,7 +130,7 @@ def test_adding_learning_rates_changes_no_other_lane(
 def test_the_cut_into_tiles_changes_nothing(arguments: Arguments, tiles: int) -> None:
     together = bits(train(**arguments))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(fleet, "TILES", tiles)
+        patch.setattr(seating, "TILES", tiles)
         assert bits(train(**arguments)) == together
 
 
@@ -145,7 +145,7 @@ def test_a_lane_on_planck_s_law_is_itself_too(
     for some, replicates in (([0], 1), ([13, 4, 7], 2), (list(range(19, -1, -1)), 3), ([9], 3)):
         assert bits(train(**part(arguments, some, replicates))) == bits(every, some, replicates)
     for tiles in (1, 4):
-        monkeypatch.setattr(fleet, "TILES", tiles)
+        monkeypatch.setattr(seating, "TILES", tiles)
         assert bits(train(**arguments)) == bits(every)
 
 
@@ -320,8 +320,8 @@ def test_a_loss_that_overflows_does_not_stop_a_lane() -> None:
     assert trained.params.isfinite().all()
 
 
-def test_the_design_s_overflow_comes_after_a_hundred_steps() -> None:
-    # Section 3 of the design: at lr 3 in float32 the parameters overflow at step 113, for one draw.
+def test_the_overflow_comes_after_a_hundred_steps() -> None:
+    # At lr 3 in float32 the parameters overflow at step 113.
     arguments = affine(2, 1000, 16, [Lane(L2(), 3.0)], Schedule(32, "mean", "weight"), epochs=5)
     trained = train(**arguments)
     assert 100 < np.median(trained.first_nonfinite) < 150

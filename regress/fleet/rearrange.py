@@ -1,0 +1,41 @@
+"""Orders that a lane chooses itself, epoch by epoch, by its own residuals or gradients."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+Permutations = NDArray[np.intp]
+
+
+@dataclass(frozen=True)
+class LastEpoch:
+    """How the epoch before went for G lanes.
+
+    Row j of `gradients` belongs to the row visited j-th and is as it was then; rows that a dropped
+    tail left out count as 0.
+    """
+
+    visited: Permutations  # (G, n)
+    gradients: torch.Tensor  # (G, n, P)
+    mean_before: torch.Tensor  # (G, P), the mean gradient of the epoch before that; at first 0
+
+
+@dataclass(frozen=True)
+class Standing:
+    """What G lanes know as an epoch of n rows begins; what was not asked for is None."""
+
+    drawn: Permutations  # (G, n), the order that their stream drew for this epoch
+    residual: torch.Tensor | None  # (G, n), prediction minus target, by row
+    last: LastEpoch | None  # None in the first epoch, too
+
+
+@dataclass(frozen=True)
+class Rearrangement:
+    """How a lane orders the epoch that begins."""
+
+    order: Callable[[Standing], Permutations]
+    by: Literal["residuals", "gradients"]
