@@ -67,7 +67,9 @@ def _summaries() -> tuple[TrialSummary, ...]:
     shard = shards(study)[0]
     clean = study.problem.draw(study.seed, study.replicates)
     data = shard.contamination.apply(clean, study.seed)
-    order = shard.order.permutations(data, study.problem.model, study.seed, study.epochs)
+    order = shard.order.permutations(
+        data, study.problem.model, study.seed, study.epochs, shard.schedule.batch_size
+    )
     return evaluate_shard(shard, data, clean, train_shard(shard, data, order)).summaries
 
 

@@ -91,7 +91,7 @@ def _fleet(data: Data, work: Work, threads: int = 1) -> Callable[[], object]:
     cut = shards(STUDY)
 
     def call() -> object:
-        order = Shuffled().permutations(data, STUDY.problem.model, STUDY.seed, STUDY.epochs)
+        order = Shuffled().permutations(data, STUDY.problem.model, STUDY.seed, STUDY.epochs, BATCH_SIZE)
         with ThreadPoolExecutor(threads) as pool:
             return list(pool.map(lambda shard: work(shard, data, order), cut))
 

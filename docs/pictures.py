@@ -16,7 +16,9 @@ def main() -> None:
     summaries = []
     for shard in shards(study):
         data = shard.contamination.apply(clean, study.seed)
-        order = shard.order.permutations(data, study.problem.model, study.seed, study.epochs)
+        order = shard.order.permutations(
+            data, study.problem.model, study.seed, study.epochs, shard.schedule.batch_size
+        )
         trajectory = train_shard(shard, data, order)
         summaries += evaluate_shard(shard, data, clean, trajectory).summaries
     comparison = compare(summaries, study.problem.ranking, study.seed)

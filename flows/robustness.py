@@ -79,9 +79,12 @@ def _run(study: Study, execution: Execution, clock: "_Clock") -> Comparison:
         clean = generate.submit(study.problem, study.seed, study.replicates)
         contaminated = {c: contaminate.submit(c, clean, study.seed) for c in study.contaminations}
         orders = {
-            (c, o): arrange.submit(o, c, contaminated[c], study.problem.model, study.seed, study.epochs)
+            (c, o, size): arrange.submit(
+                o, c, contaminated[c], study.problem.model, study.seed, study.epochs, size
+            )
             for c in study.contaminations
             for o in study.orders
+            for size in study.batch_sizes
         }
         rows = {str(c): data.result() for c, data in contaminated.items()}
     with clock.stage("train"):
@@ -89,7 +92,7 @@ def _run(study: Study, execution: Execution, clock: "_Clock") -> Comparison:
         futures = []
         for shard in cut:
             data = contaminated[shard.contamination]
-            order = orders[shard.contamination, shard.order]
+            order = orders[shard.contamination, shard.order, shard.schedule.batch_size]
             trained = train.submit(quote(shard), data, order)
             futures.append(evaluate.submit(quote(shard), data, clean, trained))
         evaluated = [future.result() for future in futures]

@@ -222,7 +222,7 @@ def train_block(trials: Sequence[Trial], first: int, replicates: int) -> Trained
     longest = max(trial.epochs for trial in trials)
     some = next(iter(data.values()))
     # Every problem here has 1,000 rows: one set of permutations serves all.
-    order = Shuffled().permutations(some, next(iter(data)).model, 0, longest)
+    order = Shuffled().permutations(some, next(iter(data)).model, 0, longest, trials[0].batch_size)
     params: dict[Trial, Floats] = {}
     losses: dict[Trial, Floats] = {}
     for shard in _shards(trials):

@@ -98,7 +98,15 @@ def train_shard(shard: Shard, data: Data, permutations: NDArray[np.intp]) -> Tra
     model = trial.problem.model
     rows = model.table(data.train_x, data.train_y, getattr(torch, trial.dtype))
     lanes = [Lane(trial.loss, trial.lr) for trial in shard.trials]
-    return train(model, rows, permutations, start(shard, data.indices), lanes, shard.schedule)
+    return train(
+        model,
+        rows,
+        permutations,
+        start(shard, data.indices),
+        lanes,
+        shard.schedule,
+        shard.order.rearrangement(trial.batch_size),
+    )
 
 
 def evaluate_shard(shard: Shard, data: Data, clean: Data, trajectory: Trajectory) -> Evaluated:

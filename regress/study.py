@@ -153,11 +153,8 @@ class Study(_Training):
             if reason := self.problem.refuse_start(sigma):
                 raise InputError(f"sigmas: {reason}")
         for order in self.orders:
-            if order.needs_truth and not self.problem.knows_truth:
-                raise InputError(
-                    f"orders: {order} needs the generating parameters, which a"
-                    f" {self.problem.name} does not have; use surrogate=ols"
-                )
+            if reason := order.refuse(self.problem):
+                raise InputError(f"orders: {order} {reason}")
         return self
 
     def trials(self) -> tuple[Trial, ...]:

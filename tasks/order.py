@@ -12,11 +12,17 @@ from regress.problems import Data, Model
 
 @task(
     name="order",
-    task_run_name="order {contamination} {order}",
+    task_run_name="order {contamination} {order} batch {batch_size}",
     description="Decides in which order each epoch visits the training rows.",
     cache_policy=NO_CACHE,
 )
 def arrange(
-    order: Order, contamination: Contamination, data: Data, model: Model, seed: int, epochs: int
+    order: Order,
+    contamination: Contamination,
+    data: Data,
+    model: Model,
+    seed: int,
+    epochs: int,
+    batch_size: int,
 ) -> NDArray[np.intp]:
-    return order.permutations(data, model, seed, epochs)
+    return order.permutations(data, model, seed, epochs, batch_size)

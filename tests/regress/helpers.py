@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from regress.contamination import CONTAMINATIONS, Clean, Single, Vertical
 from regress.errors import InputError
 from regress.losses import L1, L2, LOSSES, Huber, SmoothL1
-from regress.orders import ORDERS, EasyToHard, HardToEasy, Sequential, Shuffled, Signed
+from regress.orders import ORDERS, EasyToHard, HardToEasy, OscillatingIn, OscillatingOut, Signed
 from regress.problems import PROBLEMS, Data, Linear, Ohm, Planck, Table
 from regress.results import parquet
 from regress.shards import Evaluated, evaluate_shard, shards, train_shard
@@ -48,7 +48,9 @@ ODD = st.text() | st.sampled_from(
         "é\n\x00",
     ]
 )
-SURROGATE = st.sampled_from(["ols", "oracle"])
+SURROGATE = st.sampled_from(["ols", "oracle", "trained", "self"])
+LEVEL = st.sampled_from(["example", "batch"])
+SORTED = (EasyToHard, HardToEasy, OscillatingIn, OscillatingOut, Signed)
 
 VALUES: dict[type[Form], st.SearchStrategy[Any]] = {
     Linear: st.builds(
@@ -74,11 +76,8 @@ VALUES: dict[type[Form], st.SearchStrategy[Any]] = {
     L1: st.builds(L1),
     Huber: st.builds(Huber, delta=POSITIVE),
     SmoothL1: st.builds(SmoothL1, beta=POSITIVE),
-    Shuffled: st.builds(Shuffled),
-    Sequential: st.builds(Sequential),
-    EasyToHard: st.builds(EasyToHard, surrogate=SURROGATE),
-    HardToEasy: st.builds(HardToEasy, surrogate=SURROGATE),
-    Signed: st.builds(Signed, surrogate=SURROGATE),
+    **{cls: st.builds(cls) for cls in ORDERS.values() if cls not in SORTED},
+    **{cls: st.builds(cls, surrogate=SURROGATE, level=LEVEL) for cls in SORTED},
 }
 
 
@@ -135,7 +134,9 @@ def execute(study: Study) -> list[Evaluated]:
     for shard in shards(study):
         data = shard.contamination.apply(clean, study.seed)
         model = study.problem.model
-        permutations = shard.order.permutations(data, model, study.seed, study.epochs)
+        permutations = shard.order.permutations(
+            data, model, study.seed, study.epochs, shard.schedule.batch_size
+        )
         done.append(evaluate_shard(shard, data, clean, train_shard(shard, data, permutations)))
     return done
 

@@ -2,32 +2,57 @@
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.stats import chisquare
 
 from regress import streams
 from regress.baselines import ols
 from regress.contamination import Vertical
-from regress.orders import ORDERS, EasyToHard, HardToEasy, Order, Sequential, Shuffled, Signed
-from regress.problems import Data, Planck
+from regress.orders import (
+    ORDERS,
+    EasyToHard,
+    FlipFlop,
+    HardToEasy,
+    Order,
+    OscillatingIn,
+    OscillatingOut,
+    Sequential,
+    Shuffled,
+    ShuffleOnce,
+    Signed,
+    WithReplacement,
+)
+from regress.problems import Data, Linear, Planck, Table
 from regress.problems.affine import Affine
 from tests.regress.helpers import between, equal, prefix, some_data
 
-SORTED = (EasyToHard, HardToEasy, Signed)
-EVERY = (Shuffled(), Sequential(), *(cls(surrogate) for cls in SORTED for surrogate in ("ols", "oracle")))
+SORTED = (EasyToHard, HardToEasy, OscillatingIn, OscillatingOut, Signed)
+SCORED = (EasyToHard, HardToEasy, Signed)
+EVERY = (
+    *(cls() for cls in ORDERS.values() if cls not in SORTED),
+    *(
+        cls(surrogate, level)
+        for cls in SORTED
+        for surrogate in ("ols", "oracle", "trained", "self")
+        for level in ("example", "batch")
+    ),
+)
+PERMUTE = tuple(order for order in EVERY if order != WithReplacement())
 SEEDS = st.integers(0, 2**64 - 1)
 
 
 def permutations(order: Order, data: Data, seed: int, epochs: int) -> np.ndarray:
     """What `order` makes of rows that an affine model fits."""
-    return order.permutations(data, Affine(data.train_x.shape[-1]), seed, epochs)
+    return order.permutations(data, Affine(data.train_x.shape[-1]), seed, epochs, 7)
 
 
 def test_every_order_is_tried_here() -> None:
     assert {type(order) for order in EVERY} == set(ORDERS.values())
 
 
-@pytest.mark.parametrize("order", EVERY, ids=str)
+@pytest.mark.parametrize("order", PERMUTE, ids=str)
 @given(
     seed=SEEDS,
     rows=st.integers(1, 40),
@@ -102,7 +127,7 @@ def promised(order: Order, residual: np.ndarray) -> np.ndarray:
     ]
 
 
-@pytest.mark.parametrize("cls", SORTED)
+@pytest.mark.parametrize("cls", SCORED)
 @given(seed=SEEDS, rows=st.integers(1, 40), features=st.integers(1, 4))
 def test_sorted_orders_are_sorted_by_what_they_promise(
     cls: type[EasyToHard], seed: int, rows: int, features: int
@@ -132,6 +157,8 @@ def by_hand() -> Data:
         # Targets minus predictions: 1.7, -.4, -2, -1.6, 2.3.
         (EasyToHard(), [1, 3, 0, 2, 4]),
         (HardToEasy(), [4, 2, 0, 3, 1]),
+        (OscillatingIn(), [4, 1, 2, 3, 0]),
+        (OscillatingOut(), [0, 3, 2, 1, 4]),
         (Signed(), [2, 3, 1, 0, 4]),
         # The generating intercept is 5, not 3: -.3, -2.4, -4, -3.6, .3.
         (EasyToHard("oracle"), [0, 4, 1, 3, 2]),
@@ -142,13 +169,13 @@ def by_hand() -> Data:
 )
 def test_sorted_orders_by_hand(order: Order, rows: list[int]) -> None:
     data = by_hand()
-    if order.needs_truth and order.name != "signed":
+    if "oracle" in str(order) and order.name != "signed":
         # Apart by more than rounding: .3 on either side of no residual would be a tie.
         data.train_y[0, 4] += 0.1
     assert permutations(order, data, 0, 1)[0, 0].tolist() == rows
 
 
-@pytest.mark.parametrize("cls", SORTED)
+@pytest.mark.parametrize("cls", SCORED)
 def test_rows_that_are_alike_are_visited_as_stored(cls: type[EasyToHard]) -> None:
     data = some_data(1, 30)
     assert data.truth is not None
@@ -166,8 +193,73 @@ def test_the_surrogate_is_fitted_on_the_contaminated_rows() -> None:
 
 
 @pytest.mark.parametrize("order", EVERY, ids=str)
-def test_only_the_oracle_needs_the_generating_parameters(order: Order) -> None:
-    assert order.needs_truth == ("oracle" in str(order))
+def test_a_table_has_no_oracle_and_a_black_body_nothing_linear_to_train(order: Order) -> None:
+    assert (order.refuse(Table(dataset="engel")) is not None) == ("oracle" in str(order))
+    assert (order.refuse(Planck()) is not None) == ("trained" in str(order))
+    assert order.refuse(Linear()) is None
+
+
+def test_draws_with_replacement_are_uniform() -> None:
+    drawn = permutations(WithReplacement(), some_data(3, 50), 0, 40)
+    assert drawn.min() == 0
+    assert drawn.max() == 49
+    counts = np.bincount(drawn.ravel(), minlength=50)  # 6,000 draws of 50: 120 each, sd 10.8
+    assert chisquare(counts).pvalue > 0.001
+    # (1 - 1/n)**n of the rows do not come in an epoch.
+    missed = np.mean([len(set(range(50)) - set(epoch)) / 50 for epoch in drawn.reshape(-1, 50)])
+    assert missed == pytest.approx((1 - 1 / 50) ** 50, abs=0.02)
+
+
+def test_shuffling_once_repeats_the_first_shuffled_epoch() -> None:
+    data = some_data(2, 30)
+    once, shuffled = (permutations(order, data, 5, 3) for order in (ShuffleOnce(), Shuffled()))
+    assert (once == shuffled[:, :1]).all()
+
+
+def test_flip_flop_goes_there_and_back() -> None:
+    data = some_data(2, 30)
+    visited, shuffled = (permutations(order, data, 5, 5) for order in (FlipFlop(), Shuffled()))
+    np.testing.assert_array_equal(visited[:, ::2], shuffled[:, ::2])
+    np.testing.assert_array_equal(visited[:, 1::2], visited[:, :4:2, ::-1])
+
+
+@pytest.mark.parametrize("cls", SORTED)
+def test_whole_batches_are_sorted_by_their_mean_and_a_smaller_one_stays_last(cls: type[EasyToHard]) -> None:
+    data, order = some_data(2, 38), cls(level="batch")  # batches of 7: five full ones, and three rows
+    drawn, sorted_ = (permutations(o, data, 0, 3) for o in (Shuffled(), order))
+    np.testing.assert_array_equal(sorted_[..., 35:], drawn[..., 35:])
+    for r in range(2):
+        x, y = data.train_x[r], data.train_y[r]
+        w = ols(x, y)
+        residual = x @ w[:-1] + w[-1] - y
+        loss = -residual if cls is Signed else residual**2
+        for before, after in zip(drawn[r, :, :35], sorted_[r, :, :35], strict=True):
+            batches = {tuple(batch) for batch in before.reshape(5, 7)}
+            assert {tuple(batch) for batch in after.reshape(5, 7)} == batches
+            ranks = loss[after].reshape(5, 7).mean(axis=1).argsort().argsort().tolist()
+            assert (
+                ranks
+                == {
+                    EasyToHard: [0, 1, 2, 3, 4],
+                    HardToEasy: [4, 3, 2, 1, 0],
+                    OscillatingIn: [4, 0, 3, 1, 2],
+                    OscillatingOut: [2, 1, 3, 0, 4],
+                    Signed: [0, 1, 2, 3, 4],
+                }[cls]
+            )
+
+
+def test_a_trained_surrogate_has_seen_the_rows_once() -> None:
+    data = Linear(rows=400).draw(3, 2)
+    visited = EasyToHard("trained").permutations(data, Affine(2), 3, 1, 32)[:, 0]
+    for r in range(2):
+        w, (x, y) = torch.zeros(3, dtype=torch.float64), (data.train_x[r], data.train_y[r])
+        z = torch.from_numpy(np.hstack([x, np.ones((400, 1))]))
+        for batch in torch.from_numpy(streams.permutation(400, 3, "surrogate", r)).split(32):
+            w -= 0.03 * z[batch].T @ (z[batch] @ w - torch.from_numpy(y)[batch]) / 32
+        distance = (z @ w - torch.from_numpy(y)).abs().numpy()
+        assert (np.diff(distance[visited[r]]) > -1e-9).all()
+        assert np.median(distance) > 0.1  # one epoch is not enough
 
 
 @pytest.mark.parametrize("form", ["raw", "scaled"])
@@ -175,7 +267,7 @@ def test_the_surrogate_is_the_problem_s_own_model(form: str) -> None:
     problem = Planck(form=form)
     data = problem.draw(0, 2)
     # Intensities are (1 + u) times those of the truth: every one is missed by its share of itself.
-    visited = HardToEasy("oracle").permutations(data, problem.model, 0, 1)[:, 0]
+    visited = HardToEasy("oracle").permutations(data, problem.model, 0, 1, 32)[:, 0]
     assert (np.diff(np.take_along_axis(data.train_y, visited, axis=1)) <= 0).all()
-    easy = EasyToHard("ols").permutations(data, problem.model, 0, 1)
+    easy = EasyToHard("ols").permutations(data, problem.model, 0, 1, 32)
     assert (np.sort(easy, axis=-1) == np.arange(data.rows)).all()

@@ -84,7 +84,7 @@ def test_the_pullback_is_the_one_of_autograd(problem: Problem) -> None:
 def trained(problem: Problem, lanes: list[Lane], dtype: torch.dtype = torch.float32) -> torch.Tensor:
     model = problem.model
     data = problem.draw(0, 2)
-    order = Shuffled().permutations(data, model, 0, 2)
+    order = Shuffled().permutations(data, model, 0, 2, 32)
     sigmas = np.full((len(lanes), 2), starting(problem))
     draws = np.ones((len(lanes), 2, model.draws))
     rows = model.table(data.train_x, data.train_y, dtype)
@@ -109,7 +109,7 @@ def test_a_lane_has_the_bits_that_it_has_alone(problem: Problem, count: int, see
 def test_every_order_permutes_its_rows(problem: Problem) -> None:
     data = problem.draw(0, 2)
     for cls in ORDERS.values():
-        order = cls().permutations(data, problem.model, 0, 2)
+        order = cls().permutations(data, problem.model, 0, 2, 32)
         assert (np.sort(order, axis=-1) == np.arange(data.rows)).all()
 
 
@@ -148,7 +148,7 @@ def test_a_known_temperature_is_recovered(temperature: float, lr: float) -> None
     model = problem.model
     rows = model.table(data.train_x, data.train_y, torch.float64)
     start = model.start(np.full((1, 1), 0.8 * temperature), np.zeros((1, 1, 0)))
-    order = Sequential().permutations(data, model, 0, 150)
+    order = Sequential().permutations(data, model, 0, 150, 32)
     params = train(model, rows, order, start, [Lane(L2(), lr)], Schedule(32, "mean", "keep")).params
     assert problem.in_user_units(params[-1].numpy()).item() == pytest.approx(temperature, rel=1e-6)
     assert np.exp(model.least_squares(data.train_x[0], data.train_y[0])) == pytest.approx(
@@ -165,7 +165,7 @@ def test_a_temperature_that_leaves_the_law_is_a_recorded_divergence(form: str) -
     # A step so large that the temperature falls below zero, or its logarithm out of the law.
     wild = Lane(L2(), 1e-18 if form == "raw" else 1e9)
     start = model.start(np.full((1, 1), 9000.0), np.zeros((1, 1, 0)))
-    order = Sequential().permutations(data, model, 0, 2)
+    order = Sequential().permutations(data, model, 0, 2, 32)
     trajectory = train(model, rows, order, start, [wild], Schedule(32, "mean", "keep"))
     assert trajectory.first_nonfinite.item() == 2
     assert not torch.isfinite(trajectory.params).any()
@@ -179,7 +179,7 @@ def test_a_wavelength_that_is_not_positive_is_a_recorded_divergence() -> None:
     model = PlanckModel(is_scaled=False, unit=1.0)
     rows = model.table(x, data.train_y, torch.float32)
     start = model.start(np.full((1, 1), 3000.0), np.zeros((1, 1, 0)))
-    order = Sequential().permutations(data, model, 0, 1)
+    order = Sequential().permutations(data, model, 0, 1, 32)
     trajectory = train(model, rows, order, start, [Lane(L2(), 1e-21)], Schedule(32, "mean", "keep"))
     assert trajectory.first_nonfinite.item() == 1
 
@@ -191,7 +191,7 @@ def test_an_outlier_outside_float32_is_a_recorded_divergence() -> None:
     model = problem.model
     rows = model.table(data.train_x, data.train_y, torch.float32)
     start = model.start(np.full((1, 1), 3000.0), np.zeros((1, 1, 0)))
-    order = Sequential().permutations(data, model, 0, 1)
+    order = Sequential().permutations(data, model, 0, 1, 32)
     trajectory = train(model, rows, order, start, [Lane(L2(), 1e-21)], Schedule(32, "mean", "keep"))
     assert trajectory.first_nonfinite.item() == 1
 

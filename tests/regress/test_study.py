@@ -13,7 +13,7 @@ from regress.contamination import Clean, Single, Vertical
 from regress.load import validate
 from regress.losses import L1, L2, Huber
 from regress.orders import EasyToHard, Shuffled, Signed
-from regress.problems import Linear, Planck, Table
+from regress.problems import Linear, Ohm, Planck, Table
 from regress.study import Study, Trial
 from tests.regress.helpers import refusal, values
 
@@ -28,7 +28,7 @@ def lists(of: st.SearchStrategy[Any], size: int = 3) -> st.SearchStrategy[tuple[
 STUDIES = st.builds(
     Study,
     name=st.from_regex(r"[a-z0-9][a-z0-9._-]{0,20}", fullmatch=True),
-    problem=st.builds(Linear, rows=st.integers(1000, 2000)) | st.builds(Planck),
+    problem=st.builds(Linear, rows=st.integers(1000, 2000)) | st.builds(Ohm),
     contaminations=lists(values("contaminations")),
     losses=lists(values("losses")),
     lrs=lists(NUMBERS),

@@ -1,0 +1,78 @@
+"""Orders that look at no row: drawn by chance, or as stored."""
+
+from abc import abstractmethod
+
+import numpy as np
+from pydantic.dataclasses import dataclass
+
+from regress import streams
+from regress.orders.order import Order, Permutations
+from regress.problems.data import Data
+from regress.problems.model import Model
+from regress.text import STRICT
+
+
+@dataclass(frozen=True, config=STRICT)
+class _Drawn(Order):
+    @abstractmethod
+    def epoch(self, rows: int, seed: int, replicate: int, epoch: int) -> Permutations:
+        """The row indices (n,) of one epoch, counted from 0."""
+
+    def permutations(
+        self, data: Data, model: Model, seed: int, epochs: int, batch_size: int
+    ) -> Permutations:
+        return np.stack(
+            [np.stack([self.epoch(data.rows, seed, r, e) for e in range(epochs)]) for r in data.indices]
+        )
+
+
+@dataclass(frozen=True, config=STRICT)
+class Shuffled(_Drawn):
+    """Random reshuffling: a fresh permutation each epoch."""
+
+    name = "shuffled"
+
+    def epoch(self, rows: int, seed: int, replicate: int, epoch: int) -> Permutations:
+        return streams.permutation(rows, seed, "order", replicate, epoch)
+
+
+@dataclass(frozen=True, config=STRICT)
+class ShuffleOnce(_Drawn):
+    """One permutation, repeated: that of the first shuffled epoch."""
+
+    name = "shuffle-once"
+
+    def epoch(self, rows: int, seed: int, replicate: int, epoch: int) -> Permutations:
+        return streams.permutation(rows, seed, "order", replicate)
+
+
+@dataclass(frozen=True, config=STRICT)
+class FlipFlop(_Drawn):
+    """A fresh permutation every other epoch, its reverse in between (Rajput, Lee, Papailiopoulos 2022)."""
+
+    name = "flip-flop"
+
+    def epoch(self, rows: int, seed: int, replicate: int, epoch: int) -> Permutations:
+        drawn = streams.permutation(rows, seed, "order", replicate, epoch - epoch % 2)
+        return drawn[::-1] if epoch % 2 else drawn
+
+
+@dataclass(frozen=True, config=STRICT)
+class WithReplacement(_Drawn):
+    """n independent draws an epoch, the sampling of SGD's theory: some rows come twice, some not at all."""
+
+    name = "with-replacement"
+
+    def epoch(self, rows: int, seed: int, replicate: int, epoch: int) -> Permutations:
+        draws = streams.uniforms(rows, seed, "order/with-replacement", replicate, epoch)
+        return (draws * rows).astype(np.intp)
+
+
+@dataclass(frozen=True, config=STRICT)
+class Sequential(_Drawn):
+    """As stored, every epoch (the incremental gradient method)."""
+
+    name = "sequential"
+
+    def epoch(self, rows: int, seed: int, replicate: int, epoch: int) -> Permutations:
+        return np.arange(rows)

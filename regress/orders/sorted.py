@@ -1,0 +1,147 @@
+"""Adversarial orders: rows, or whole batches, sorted by how badly a surrogate fits them."""
+
+from abc import abstractmethod
+from functools import partial
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic.dataclasses import dataclass
+
+from regress.fleet.rearrange import Rearrangement, Standing
+from regress.orders.drawn import Shuffled
+from regress.orders.order import Order, Permutations
+from regress.orders.surrogate import Surrogate, residuals
+from regress.problems import Problem
+from regress.problems.affine import Affine
+from regress.problems.data import Data
+from regress.problems.model import Model
+from regress.text import STRICT
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, config=STRICT)
+class _Sorted(Order):
+    """Sorted by a score of the residuals under `surrogate`.
+
+    Single rows once for all epochs (level=example); or each epoch's shuffled batches by their mean
+    score (level=batch, "batch reorder" in Shumailov et al. 2021), a smaller last one staying last. With
+    surrogate=self every lane sorts by its own residuals as each epoch begins.
+    """
+
+    surrogate: Surrogate = "ols"
+    level: Literal["example", "batch"] = "example"
+
+    @abstractmethod
+    def score(self, residual: Floats) -> Floats:
+        """What to sort by, ascending; `residual` is prediction minus target."""
+
+    def places(self, count: int) -> Permutations:
+        """Which of the `count` sorted things comes when."""
+        return np.arange(count)
+
+    def permutations(
+        self, data: Data, model: Model, seed: int, epochs: int, batch_size: int
+    ) -> Permutations:
+        drawn = Shuffled().permutations(data, model, seed, epochs, batch_size)
+        if self.surrogate == "self":
+            return drawn
+        score = self.score(residuals(self.surrogate, data, model, seed))
+        if self.level == "example":
+            return np.broadcast_to(self._rows(score)[:, None], drawn.shape)
+        return np.stack([self._batches(score, epoch, batch_size) for epoch in drawn.swapaxes(0, 1)], axis=1)
+
+    def rearrangement(self, batch_size: int) -> Rearrangement | None:
+        if self.surrogate != "self":
+            return None
+        return Rearrangement(partial(self._rearranged, batch_size=batch_size), by="residuals")
+
+    def refuse(self, problem: Problem) -> str | None:
+        if self.surrogate == "oracle" and not problem.knows_truth:
+            return (
+                f"needs the generating parameters, which a {problem.name} does not have; use surrogate=ols"
+            )
+        if self.surrogate == "trained" and not isinstance(problem.model, Affine):
+            return f"needs a linear model to train, which a {problem.name} does not have; use surrogate=ols"
+        return None
+
+    def _rearranged(self, standing: Standing, batch_size: int) -> Permutations:
+        assert standing.residual is not None, "asked for"
+        score = self.score(standing.residual.double().numpy())
+        if self.level == "example":
+            return self._rows(score)
+        return self._batches(score, standing.drawn, batch_size)
+
+    def _rows(self, score: Floats) -> Permutations:
+        """Row indices (R, n) by score (R, n)."""
+        return np.argsort(score, axis=-1, kind="stable")[..., self.places(score.shape[-1])]
+
+    def _batches(self, score: Floats, drawn: Permutations, batch_size: int) -> Permutations:
+        """The order `drawn` (R, n) with its full batches sorted by their mean score."""
+        full = drawn.shape[-1] // batch_size
+        cut = full * batch_size
+        batches = drawn[:, :cut].reshape(len(drawn), full, batch_size)
+        means = np.take_along_axis(score, drawn[:, :cut], axis=-1).reshape(batches.shape).mean(axis=-1)
+        first_to_last = self._rows(means)[..., None]
+        by_mean = np.take_along_axis(batches, first_to_last, axis=1).reshape(len(drawn), cut)
+        return np.concatenate([by_mean, drawn[:, cut:]], axis=-1)
+
+
+@dataclass(frozen=True, config=STRICT)
+class EasyToHard(_Sorted):
+    """Ascending r**2: what the model already fits comes first (the notebook's malicious data set)."""
+
+    name = "easy-to-hard"
+
+    def score(self, residual: Floats) -> Floats:
+        return _square(residual)
+
+
+@dataclass(frozen=True, config=STRICT)
+class HardToEasy(_Sorted):
+    """Descending r**2."""
+
+    name = "hard-to-easy"
+
+    def score(self, residual: Floats) -> Floats:
+        return -_square(residual)
+
+
+@dataclass(frozen=True, config=STRICT)
+class OscillatingIn(_Sorted):
+    """The hardest, the easiest, the next hardest, the next easiest, ... to the median of r**2."""
+
+    name = "oscillating-in"
+
+    def score(self, residual: Floats) -> Floats:
+        return _square(residual)
+
+    def places(self, count: int) -> Permutations:
+        halves = np.arange(count) // 2
+        return np.where(np.arange(count) % 2 == 0, count - 1 - halves, halves)
+
+
+@dataclass(frozen=True, config=STRICT)
+class OscillatingOut(OscillatingIn):
+    """From the median of r**2 outwards, alternately, to the easiest and the hardest: inwards reversed."""
+
+    name = "oscillating-out"
+
+    def places(self, count: int) -> Permutations:
+        return super().places(count)[::-1]
+
+
+@dataclass(frozen=True, config=STRICT)
+class Signed(_Sorted):
+    """Ascending target minus prediction: an epoch's gradients pull one way first, then the other."""
+
+    name = "signed"
+
+    def score(self, residual: Floats) -> Floats:
+        return -residual
+
+
+def _square(residual: Floats) -> Floats:
+    with np.errstate(over="ignore"):
+        return residual * residual

@@ -1,0 +1,56 @@
+"""The model by whose residuals an adversary sorts the rows."""
+
+from typing import Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from regress import streams
+from regress.fleet import Lane, Schedule, train
+from regress.losses import L2
+from regress.problems.data import Data
+from regress.problems.model import Model
+
+Floats = NDArray[np.float64]
+Surrogate = Literal["ols", "oracle", "trained", "self"]
+
+_LR, _BATCH_SIZE = 0.03, 32
+
+
+def residuals(surrogate: Surrogate, data: Data, model: Model, seed: int) -> Floats:
+    """Prediction minus target (R, n) on the training rows, which may be contaminated.
+
+    Under least squares on them (`ols`), the generating parameters (`oracle`), or a model that saw them
+    for one epoch (`trained`). By its own residuals (`self`) a lane sorts in training, not here.
+    """
+    fits = {"ols": _least_squares, "oracle": _truth, "trained": _trained}
+    return np.asarray(model.predict(data.train_x, fits[surrogate](data, model, seed)) - data.train_y)
+
+
+def _least_squares(data: Data, model: Model, seed: int) -> Floats:
+    rows = zip(data.train_x, data.train_y, strict=True)
+    return np.stack([model.least_squares(x, y) for x, y in rows])
+
+
+def _truth(data: Data, model: Model, seed: int) -> Floats:
+    assert data.truth is not None, "a study that asks for the oracle has been refused before"
+    return data.truth
+
+
+def _trained(data: Data, model: Model, seed: int) -> Floats:
+    """From zero through one shuffled epoch of squared loss at lr .03 in batches of 32, in float64.
+
+    The black-box attack of Shumailov et al. (2021): the adversary watches the stream, not the lanes.
+    A surrogate that diverges ranks nothing, and the rows stay as they are stored.
+    """
+    order = [streams.permutation(data.rows, seed, "surrogate", r) for r in data.indices]
+    trajectory = train(
+        model,
+        model.table(data.train_x, data.train_y, torch.float64),
+        np.stack(order)[:, None],
+        np.zeros((1, data.replicates, model.parameters)),
+        [Lane(L2(), _LR)],
+        Schedule(min(_BATCH_SIZE, data.rows), "mean", "weight"),
+    )
+    return trajectory.params[0, 0].numpy()
