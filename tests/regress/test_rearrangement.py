@@ -9,9 +9,19 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from regress.baselines import ols
 from regress.fleet import Lane, LastEpoch, Schedule, Standing, Trajectory, tiles, train
 from regress.losses import L1, L2, Huber
-from regress.orders import EasyToHard, Grab, HardToEasy, Order, PairBalance, Shuffled, Signed
+from regress.orders import (
+    EasyToHard,
+    Grab,
+    HardToEasy,
+    Order,
+    PairBalance,
+    Shuffled,
+    Signed,
+    WithReplacement,
+)
 from regress.problems import Linear, Planck
 from regress.study import Study
 from tests.regress.helpers import execute
@@ -233,3 +243,20 @@ def test_a_study_may_mix_orders_and_each_trial_stays_itself() -> None:
 def by_trial(done: Any) -> list[tuple[str, Any]]:
     lines = done.table.to_pylist()
     return [(f"{line['trial']}/{line['epoch']}/{line['replicate']}", repr(line)) for line in lines]
+
+
+def test_a_better_order_leaves_less_of_the_noise() -> None:
+    # Root mean square of the distance to least squares at epoch ends, lr .03 in batches of 32 with the
+    # last batch kept. One draw of 1,000 rows gave 4.5e-4, 1.8e-4, 7e-5 and 4e-5, each within a third here.
+    problem = Linear()
+    data = problem.draw(0, 4)
+    best = np.stack([ols(x, y) for x, y in zip(data.train_x, data.train_y, strict=True)])
+    rows = problem.model.table(data.train_x, data.train_y, torch.float64)
+    expected = {WithReplacement(): 4.5e-4, Shuffled(): 1.8e-4, PairBalance(): 7e-5, Grab(): 4e-5}
+    for order, figure in expected.items():
+        visited = order.permutations(data, problem.model, 0, 40, 32)
+        start, schedule = np.zeros((1, 4, 3)), Schedule(32, "mean", "keep")
+        lanes, own = [Lane(L2(), 0.03)], order.rearrangement(32)
+        trained = train(problem.model, rows, visited, start, lanes, schedule, own)
+        error = trained.params[20:, 0].numpy() - best
+        assert np.sqrt((error**2).sum(axis=-1).mean()) == pytest.approx(figure, rel=1 / 3)

@@ -13,7 +13,7 @@ from regress.contamination import Clean, Single, Vertical
 from regress.load import validate
 from regress.losses import L1, L2, Huber
 from regress.orders import EasyToHard, Shuffled, Signed
-from regress.problems import Linear, Ohm, Planck, Table
+from regress.problems import Linear, Ohm, Table
 from regress.study import Study, Trial
 from tests.regress.helpers import refusal, values
 
