@@ -5,6 +5,8 @@ Torch, MLflow and Prefect take seconds to import: each is imported where it is f
 """
 
 import os
+import shlex
+import signal
 import sys
 import threading
 import traceback
@@ -15,13 +17,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
-from regress.errors import InputError
+from regress.errors import InputError, ServiceLost
 
 if TYPE_CHECKING:
     from regress.tracking.store import Store
     from tasks.progress import Unit
 
-OUTSIDE, BAD_INPUT, INTERNAL_ERROR, INTERRUPTED = 1, 2, 70, 130
+OUTSIDE, BAD_INPUT, INTERNAL_ERROR, LOST, INTERRUPTED = 1, 2, 70, 75, 130
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -29,6 +31,11 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Which loss, learning rate and initial scale survive outliers and a hostile data order?",
 )
+
+
+class _Interrupted(Exception):
+    """Somebody asked the command to end."""
+
 
 _Assignments = Annotated[
     list[str] | None,
@@ -49,6 +56,10 @@ def run(
     study: Annotated[str, typer.Argument(help="A study that ships, or a path to YAML.")] = "default",
     assignments: _Assignments = None,
     json: _Json = None,
+    resume: Annotated[
+        bool,
+        typer.Option("--resume", help="Finish the newest execution of this study that was interrupted."),
+    ] = False,
 ) -> None:
     """Train a study's trials and record them in MLflow."""
     from regress.load import load
@@ -57,7 +68,7 @@ def run(
     _check_writable(json)
     trials = len(chosen.trials())
     totals: dict[Unit, int] = {"lanes": trials * chosen.replicates, "trials": trials}
-    store, outcome = _run_flow("robustness", chosen.name, totals, chosen)
+    store, outcome = _run_flow("robustness", chosen.name, totals, chosen, resume)
     _write_json(json, outcome)
     _show(_console(), outcome, store)
 
@@ -117,6 +128,7 @@ def studies() -> None:
 
 def main() -> None:
     """The console script: every way out has its exit code."""
+    signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGINT))  # a polite end is an end, whoever asks
     sys.exit(execute(sys.argv[1:]))
 
 
@@ -128,10 +140,21 @@ def execute(arguments: Sequence[str]) -> int:
         return done.code if isinstance(done.code, int) else 0
     except InputError as error:
         return _say(str(error), BAD_INPUT)
+    except _Interrupted:
+        return _say(f"interrupted{_way_back(arguments)}", INTERRUPTED)
+    except ServiceLost as error:
+        return _say(f"{error}{_way_back(arguments)}", LOST)
     except Exception:
         traceback.print_exc()
         return _say("internal error, see above", INTERNAL_ERROR)
     return 0
+
+
+def _way_back(arguments: Sequence[str]) -> str:
+    """What to add to a sentence that ends a command which can be resumed."""
+    if not arguments or arguments[0] != "run":
+        return ""
+    return f"; resume with: regress {shlex.join([*dict.fromkeys([*arguments, '--resume'])])}"
 
 
 def _say(sentence: str, code: int) -> int:
@@ -154,7 +177,7 @@ def _show(console: Console, outcome: dict[str, Any], store: "Store") -> None:
 
 
 def _run_flow(
-    flow: str, name: str, totals: "dict[Unit, int]", argument: object
+    flow: str, name: str, totals: "dict[Unit, int]", *arguments: object
 ) -> "tuple[Store, dict[str, Any]]":
     """Runs the flow while a progress bar shows how far it is; the store that it wrote to, its outcome."""
     prefect = _in_background(_start_prefect)
@@ -171,9 +194,9 @@ def _run_flow(
     known = {"robustness": flows.robustness.robustness, "notebook": flows.notebook.run_notebook}
     try:
         with progress(_console(), totals) as listener:
-            return store, run(known[flow], listener, argument)
+            return store, run(known[flow], listener, *arguments)
     except KeyboardInterrupt:
-        raise typer.Exit(_say("interrupted", INTERRUPTED)) from None
+        raise _Interrupted from None  # typer has an answer of its own to the other
 
 
 def _write_json(file: Path | None, content: object) -> None:

@@ -15,7 +15,7 @@ from regress import notebook
 from regress.notebook import Exercise, Row, Trained
 from regress.outcome import as_json
 from regress.plots.notebook import exercise_plots, second_derivative_plot
-from regress.tracking.record import Execution, attach, fail, finish, open_parent
+from regress.tracking.record import Execution, attach, environment_file, finish, open_parent, stop
 from regress.tracking.store import open_store
 from tasks.notebook import track_exercise, train_replicates
 
@@ -38,6 +38,7 @@ def run_notebook(
     """
     store = open_store()
     execution = open_parent(store, EXPERIMENT, "notebook", getpass.getuser(), flow_run_tags())
+    attach(execution, environment_file())
     try:
         trained = _train(replicates)
         rows = (*notebook.rows(notebook.EXERCISES, trained), notebook.last_batch_row())
@@ -54,7 +55,7 @@ def run_notebook(
             {"outside": float(len(outside(rows))), "controls_inside": float(len(missed(controls)))},
         )
     except BaseException:
-        fail(execution)
+        stop(execution, "FAILED")
         raise
     create_markdown_artifact(table, key="notebook", description="Printed numbers in their ensembles")
     create_link_artifact(execution.address, key="mlflow", link_text="This execution in MLflow")

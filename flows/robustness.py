@@ -13,24 +13,31 @@ from prefect.artifacts import (
     create_table_artifact,
     update_progress_artifact,
 )
+from prefect.exceptions import TerminationSignal
 from prefect.futures import as_completed
 from prefect.task_runners import ThreadPoolTaskRunner
 from prefect.utilities.annotations import quote
 
+from flows.reconcile import mark_crashed
 from flows.tags import flow_run_tags
 from regress.compare import Comparison
+from regress.errors import ServiceLost
+from regress.home import home
 from regress.load import load
 from regress.outcome import outcome_json
 from regress.plots import scales
-from regress.shards import Evaluated, shards
+from regress.shards import Evaluated, Shard, shards
+from regress.spool import Spool
 from regress.study import Study
-from regress.tracking.record import Execution, fail, finish
+from regress.tracking.lease import held
+from regress.tracking.record import Execution, describe, finish, stop
 from regress.tracking.store import open_store
 from tasks.contaminate import contaminate
-from tasks.evaluate import evaluate
+from tasks.evaluate import evaluate, restore
 from tasks.generate import generate
 from tasks.order import arrange
 from tasks.plot import plot
+from tasks.progress import advance
 from tasks.summarise import summarise
 from tasks.track import open_execution, track
 from tasks.train import train
@@ -44,22 +51,23 @@ DEFAULT = load("default")
     description="Trains every trial of a study and records them, comparable, in MLflow.",
     task_runner=ThreadPoolTaskRunner(max_workers=2),  # type: ignore[arg-type]
 )
-def robustness(study: Study = DEFAULT) -> dict[str, Any]:
+def robustness(study: Study = DEFAULT, resume: bool = False) -> dict[str, Any]:
     """Train a study and record it.
 
     Args:
         study: The problem and the grid over it; every list spans one axis.
+        resume: Finish the newest execution of this study that was interrupted, if there is one.
     """
     clock = _Clock()
     with clock.stage("open"):
         store = open_store()
-        execution = open_execution(store, study, getpass.getuser(), flow_run_tags())
-    try:
-        comparison = _run(study, execution, clock)
-        finish(execution, {"diverged_trials": comparison.diverged_trials})
-    except BaseException:
-        fail(execution)
-        raise
+        execution = open_execution(store, study, getpass.getuser(), flow_run_tags(), resume)
+    if execution.interrupted:
+        mark_crashed(execution.interrupted)
+    with held(store.client, execution.run_id):
+        spool = Spool(home() / "spool" / execution.run_id)
+        comparison = _guarded(study, execution, spool, clock)
+        spool.clear()
     _publish(execution, comparison)
     return {
         "study_run_id": execution.run_id,
@@ -70,10 +78,27 @@ def robustness(study: Study = DEFAULT) -> dict[str, Any]:
     }
 
 
+def _guarded(study: Study, execution: Execution, spool: Spool, clock: "_Clock") -> Comparison:
+    """Runs the study; whatever stops it, the parent run says so, and the next attempt can take it up."""
+    try:
+        describe(execution, study)
+        comparison = _run(study, execution, spool, clock)
+        finish(execution, {"diverged_trials": comparison.diverged_trials})
+    except ServiceLost:
+        raise  # nothing can be told to a store that is away
+    except (KeyboardInterrupt, TerminationSignal):
+        stop(execution, "KILLED")
+        raise
+    except BaseException:
+        stop(execution, "FAILED")
+        raise
+    return comparison
+
+
 # Prefect looks for futures in every argument, field by field; what is quoted holds none.
 
 
-def _run(study: Study, execution: Execution, clock: "_Clock") -> Comparison:
+def _run(study: Study, execution: Execution, spool: Spool, clock: "_Clock") -> Comparison:
     cut = shards(study)
     with clock.stage("data"):
         clean = generate.submit(study.problem, study.seed, study.replicates)
@@ -88,14 +113,16 @@ def _run(study: Study, execution: Execution, clock: "_Clock") -> Comparison:
         }
         rows = {str(c): data.result() for c, data in contaminated.items()}
     with clock.stage("train"):
-        evaluated: list[Evaluated] = []
         futures = []
         for shard in cut:
             data = contaminated[shard.contamination]
+            if (outcome := spool.get(shard)) is not None:
+                futures.append(restore.submit(quote(shard), data, quote(outcome)))
+                continue
             order = orders[shard.contamination, shard.order, shard.schedule.batch_size]
             trained = train.submit(quote(shard), data, order)
-            futures.append(evaluate.submit(quote(shard), data, clean, trained))
-        evaluated = [future.result() for future in futures]
+            futures.append(evaluate.submit(quote(shard), data, clean, trained, quote(spool)))
+        evaluated: list[Evaluated] = [future.result() for future in futures]
     with clock.stage("track"):
         shared = scales(summary for shard in evaluated for summary in shard.summaries)
         tracked = [
@@ -106,6 +133,7 @@ def _run(study: Study, execution: Execution, clock: "_Clock") -> Comparison:
                 plot.submit(quote(shard), quote(done), quote(shared)),
             )
             for shard, done in zip(cut, evaluated, strict=True)
+            if not _is_recorded(shard, execution)
         ]
         progress = create_progress_artifact(
             0.0, key="trials-tracked", description=f"Trials of {study.name} in MLflow"
@@ -115,6 +143,14 @@ def _run(study: Study, execution: Execution, clock: "_Clock") -> Comparison:
             update_progress_artifact(progress, 100.0 * count / len(tracked))  # type: ignore[arg-type]
     with clock.stage("summarise"):
         return summarise(quote(execution), quote(study), quote(rows), quote(evaluated))
+
+
+def _is_recorded(shard: Shard, execution: Execution) -> bool:
+    """Whether an interrupted attempt has recorded all trials of `shard`."""
+    recorded = all(trial.digest in execution.recorded for trial in shard.trials)
+    if recorded:
+        advance("trials", len(shard.trials))
+    return recorded
 
 
 def _publish(execution: Execution, comparison: Comparison) -> None:

@@ -2,7 +2,10 @@
 
 import logging
 import os
+import subprocess
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from tasks.progress import Listener, listening
@@ -23,21 +26,49 @@ def start() -> None:
     for name in ("", "prefect"):
         for handler in logging.getLogger(name).handlers:
             if isinstance(handler, PrefectConsoleHandler):
-                # The screen stays clean; the server keeps every record.
+                # The screen stays clean: the server keeps every record, the command says what went wrong.
                 handler.setLevel(logging.WARNING)
-    with get_client(sync_client=True) as client:
+                handler.addFilter(_is_not_prefect_s)
+    with _own_session(), get_client(sync_client=True) as client:
         client.hello()
     import flows.notebook
     import flows.robustness  # noqa: F401
 
 
+def _is_not_prefect_s(record: logging.LogRecord) -> bool:
+    return not record.name.startswith("prefect")
+
+
+class _Apart(subprocess.Popen[Any]):
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options | {"start_new_session": True})
+
+
+@contextmanager
+def _own_session() -> Iterator[None]:
+    """Within the context processes start outside of the terminal's group: Ctrl-C is ours alone.
+
+    A server that ended with it would leave the flow run waiting for its answers.
+    """
+    popen = subprocess.Popen
+    subprocess.Popen = _Apart  # type: ignore[misc]
+    try:
+        yield
+    finally:
+        subprocess.Popen = popen  # type: ignore[misc]
+
+
 def run(flow: Any, listener: Listener, *arguments: Any) -> dict[str, Any]:
     """Runs a flow; `listener` hears of its progress."""
+    from prefect.exceptions import TerminationSignal
     from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 
     # The heartbeat's thread sleeps a second before it lets a flow end.
-    with temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}), listening(listener):
-        state = flow(*arguments, return_state=True)
+    try:
+        with temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}), listening(listener):
+            state = flow(*arguments, return_state=True)
+    except TerminationSignal:
+        raise KeyboardInterrupt from None
     drain(state.state_details.flow_run_id)
     outcome: dict[str, Any] = state.result()
     return outcome

@@ -8,6 +8,10 @@ class InputError(ValueError):
     """Bad input: a field, a row, a file or an address that cannot be used."""
 
 
+class ServiceLost(RuntimeError):
+    """A store or a disk failed in the middle of a study, which can be resumed."""
+
+
 def nearest(word: str, known: Iterable[str]) -> str:
     """What to offer for a misspelt word: `did you mean ...?`, or all that exists."""
     names = sorted(known)

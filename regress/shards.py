@@ -13,7 +13,7 @@ from regress import streams
 from regress.baselines import target
 from regress.contamination import Contamination
 from regress.fleet import Lane, Schedule, Trajectory, train
-from regress.metrics import evaluate
+from regress.metrics import Outcome, evaluate
 from regress.orders import Order
 from regress.problems import Data
 from regress.results import shard_table
@@ -110,10 +110,15 @@ def train_shard(shard: Shard, data: Data, permutations: NDArray[np.intp]) -> Tra
 
 
 def evaluate_shard(shard: Shard, data: Data, clean: Data, trajectory: Trajectory) -> Evaluated:
+    """What the shard leaves, trained on contaminated `data`; `clean` is what it was before."""
+    return summarise_shard(shard, data, measure_shard(shard, data, clean, trajectory))
+
+
+def measure_shard(shard: Shard, data: Data, clean: Data, trajectory: Trajectory) -> Outcome:
     """The shard's metrics on contaminated `data`; `clean` is what it was before."""
     trial = shard.trials[0]
     losses = [trial.loss for trial in shard.trials]
-    outcome = evaluate(
+    return evaluate(
         trial.problem,
         data,
         {loss: target(trial.problem, loss, clean) for loss in dict.fromkeys(losses)},
@@ -123,6 +128,11 @@ def evaluate_shard(shard: Shard, data: Data, clean: Data, trajectory: Trajectory
         len(shard.schedule.steps(data.rows)),
         trial.tolerance,
     )
+
+
+def summarise_shard(shard: Shard, data: Data, outcome: Outcome) -> Evaluated:
+    """What the shard leaves, `outcome` being its metrics on contaminated `data`."""
+    trial = shard.trials[0]
     return Evaluated(
         summaries=summarise(trial.problem, shard.trials, outcome),
         table=shard_table(trial.problem, shard.trials, outcome),

@@ -4,8 +4,11 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from regress.fleet import Trajectory
+from regress.metrics import Outcome
 from regress.problems import Data
-from regress.shards import Evaluated, Shard, evaluate_shard
+from regress.shards import Evaluated, Shard, measure_shard, summarise_shard
+from regress.spool import Spool
+from tasks.progress import advance
 
 
 @task(
@@ -14,5 +17,18 @@ from regress.shards import Evaluated, Shard, evaluate_shard
     description="Losses, parameter error and divergence of every lane, in float64.",
     cache_policy=NO_CACHE,
 )
-def evaluate(shard: Shard, data: Data, clean: Data, trajectory: Trajectory) -> Evaluated:
-    return evaluate_shard(shard, data, clean, trajectory)
+def evaluate(shard: Shard, data: Data, clean: Data, trajectory: Trajectory, spool: Spool) -> Evaluated:
+    outcome = measure_shard(shard, data, clean, trajectory)
+    spool.put(shard, outcome)
+    return summarise_shard(shard, data, outcome)
+
+
+@task(
+    name="restore",
+    task_run_name="restore {shard.label}",
+    description="What an interrupted attempt has trained already.",
+    cache_policy=NO_CACHE,
+)
+def restore(shard: Shard, data: Data, outcome: Outcome) -> Evaluated:
+    advance("lanes", len(shard.trials) * data.replicates)
+    return summarise_shard(shard, data, outcome)

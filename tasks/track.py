@@ -7,7 +7,8 @@ from prefect.cache_policies import NO_CACHE
 
 from regress.shards import Evaluated, Shard
 from regress.study import Study
-from regress.tracking.record import Execution, TrialRecord, begin, log_trials
+from regress.tracking.record import Execution, TrialRecord, begin, log_trials, take_up
+from regress.tracking.resume import unfinished
 from regress.tracking.store import Store
 from tasks.progress import advance
 
@@ -18,8 +19,11 @@ from tasks.progress import advance
     description="Creates the execution's parent run, before anything runs side by side.",
     cache_policy=NO_CACHE,
 )
-def open_execution(store: Store, study: Study, user: str, tags: Mapping[str, str]) -> Execution:
-    return begin(store, study, user, tags)
+def open_execution(
+    store: Store, study: Study, user: str, tags: Mapping[str, str], resume: bool
+) -> Execution:
+    left = unfinished(store, study) if resume else None
+    return begin(store, study, user, tags) if left is None else take_up(store, left, user, tags)
 
 
 @task(

@@ -49,7 +49,10 @@ def obstacle(client: MlflowClient) -> str | None:
 
 
 def write_in_bulk(client: MlflowClient, experiment_id: str, runs: Sequence[FinishedRun]) -> None:
-    """Writes runs in one transaction, after their artifacts; all of them, or none."""
+    """Writes runs in one transaction, after their artifacts; all of them, or none.
+
+    To write the same runs again changes nothing, so that a lost connection may be answered by trying again.
+    """
     location = client.get_experiment(experiment_id).artifact_location
     with tempfile.TemporaryDirectory() as folder:
         for run in runs:
@@ -57,9 +60,10 @@ def write_in_bulk(client: MlflowClient, experiment_id: str, runs: Sequence[Finis
         get_artifact_repository(location).log_artifacts(folder)
     with client._tracking_client.store.ManagedSessionMaker(read_only=False) as session:
         datasets = _datasets(session, int(experiment_id), runs)
+        insert = _INSERTS[session.get_bind().dialect.name]
         for model, rows in _rows(int(experiment_id), location, runs, datasets):
             if rows:
-                session.execute(sqlalchemy.insert(model.__table__), rows)
+                session.execute(insert(model.__table__).on_conflict_do_nothing(), rows)
 
 
 def refresh_statistics(client: MlflowClient) -> None:
@@ -99,7 +103,7 @@ def _rows(
         SqlLatestMetric,
         [_metric(run, metric) for run in runs for metric in _latest(run.metrics)],
     )
-    inputs = [(run.run_id, run.dataset, uuid.uuid4().hex) for run in runs if run.dataset is not None]
+    inputs = [(run.run_id, run.dataset, run.input_id) for run in runs if run.dataset is not None]
     yield (
         SqlInput,
         [

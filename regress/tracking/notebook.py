@@ -7,7 +7,7 @@ from mlflow.entities import Metric
 from mlflow.utils.mlflow_tags import MLFLOW_SOURCE_NAME, MLFLOW_USER
 
 from regress.notebook import Exercise, Row
-from regress.tracking.record import Execution, now
+from regress.tracking.record import Execution, log_children, now
 from regress.tracking.runs import FinishedRun
 
 
@@ -33,7 +33,7 @@ def log_exercise(
         dataset=None,
         files=files,
     )
-    execution.store.write(execution.experiment_id, [run])
+    log_children(execution, [run])
 
 
 def _metrics(row: Row, at: int) -> list[Metric]:

@@ -5,10 +5,10 @@ import tempfile
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import yaml
-from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param
+from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, Run
 from mlflow.utils.mlflow_tags import (
     MLFLOW_DATASET_CONTEXT,
     MLFLOW_SOURCE_NAME,
@@ -19,9 +19,12 @@ from regress.shards import RowsDigest
 from regress.study import Study, Trial
 from regress.summary import TrialSummary
 from regress.tracking.environment import code_digest, environment, git_state
+from regress.tracking.lost import patiently
+from regress.tracking.resume import finished_children
 from regress.tracking.runs import FinishedRun, put
 from regress.tracking.store import Store, experiment
 
+FLOW_RUN = "prefect.flow_run_id"  # the tag that names the flow run that made an execution
 _PARAM_LIMIT = 6000  # characters; MLflow refuses more
 _NAME_LIMIT = 250  # characters of a run's name
 
@@ -34,6 +37,8 @@ class Execution:
     experiment_id: str
     run_id: str
     user: str
+    recorded: frozenset[str] = frozenset()  # keys of the child runs that an interrupted attempt has left
+    interrupted: str | None = None  # the Prefect flow run of that attempt
 
     @property
     def address(self) -> str:
@@ -50,17 +55,34 @@ class TrialRecord:
 
 
 def begin(store: Store, study: Study, user: str, tags: Mapping[str, str]) -> Execution:
-    """Opens the parent run of an execution, with the study and the environment as artifacts."""
+    """Opens the parent run of an execution."""
+    return open_parent(store, study.name, "study", user, {"regress.study": study.digest, **tags})
+
+
+@patiently
+def take_up(store: Store, run: Run, user: str, tags: Mapping[str, str]) -> Execution:
+    """Returns an unfinished execution to RUNNING; child runs that are not finished are deleted."""
+    experiment_id, run_id = run.info.experiment_id, run.info.run_id
+    for name, value in tags.items():
+        store.client.set_tag(run_id, name, value)
+    store.client.update_run(run_id, status="RUNNING")
+    recorded = finished_children(store, experiment_id, run_id)
+    interrupted = run.data.tags.get(FLOW_RUN)
+    return Execution(store, experiment_id, run_id, user, recorded, interrupted)
+
+
+@patiently
+def describe(execution: Execution, study: Study) -> None:
+    """Gives the parent run the study's fields, and the study and the environment as artifacts."""
     fields = study.model_dump(mode="json", exclude={"name"})
-    execution = open_parent(store, study.name, "study", user, {"regress.study": study.digest, **tags})
     params = [Param(name, _param(value)) for name, value in fields.items()]
-    store.client.log_batch(execution.run_id, params=params)
-    attach(execution, {"study.yaml": study_yaml(study).encode()})
-    return execution
+    execution.store.client.log_batch(execution.run_id, params=params)
+    attach(execution, {"study.yaml": study_yaml(study).encode(), **environment_file()})
 
 
+@patiently
 def open_parent(store: Store, name: str, kind: str, user: str, tags: Mapping[str, str]) -> Execution:
-    """Opens a parent run in the experiment `name`; what it runs on is tagged and attached."""
+    """Opens a parent run in the experiment `name`."""
     experiment_id = experiment(store, name)
     git = git_state() or {}
     run = store.client.create_run(
@@ -77,16 +99,22 @@ def open_parent(store: Store, name: str, kind: str, user: str, tags: Mapping[str
             **tags,
         },
     )
-    execution = Execution(store, experiment_id, run.info.run_id, user)
-    attach(execution, {"environment.json": json.dumps(environment(), indent=1).encode()})
-    return execution
+    return Execution(store, experiment_id, run.info.run_id, user)
 
 
 def log_trials(execution: Execution, records: Iterable[TrialRecord]) -> None:
-    """Writes trials as finished child runs, their plots before their rows."""
-    execution.store.write(execution.experiment_id, [_finished_run(execution, record) for record in records])
+    """Writes trials as finished child runs, their plots before their rows; those already there stay."""
+    log_children(execution, [_finished_run(execution, record) for record in records])
 
 
+def log_children(execution: Execution, runs: Iterable[FinishedRun]) -> None:
+    """Writes finished child runs; those that an interrupted attempt has left stay as they are."""
+    missing = [run for run in runs if run.key not in execution.recorded]
+    if missing:
+        execution.store.write(execution.experiment_id, missing)
+
+
+@patiently
 def attach(execution: Execution, files: Mapping[str, bytes]) -> None:
     """Artifacts of the parent run, by their paths inside it."""
     with tempfile.TemporaryDirectory() as folder:
@@ -94,18 +122,25 @@ def attach(execution: Execution, files: Mapping[str, bytes]) -> None:
         execution.store.client.log_artifacts(execution.run_id, folder)
 
 
+@patiently
 def finish(execution: Execution, metrics: Mapping[str, float]) -> None:
     """Closes the parent run, FINISHED."""
-    at = now()
-    logged = [Metric(name, value, at, 0) for name, value in metrics.items()]
-    execution.store.client.log_batch(execution.run_id, metrics=logged)
-    execution.store.client.set_terminated(execution.run_id, "FINISHED")
+    client, run_id, at = execution.store.client, execution.run_id, now()
+    known = client.get_run(run_id).data.metrics
+    logged = [Metric(name, value, at, 0) for name, value in metrics.items() if name not in known]
+    client.log_batch(run_id, metrics=logged)
+    client.set_terminated(run_id, "FINISHED")
     execution.store.settle()
 
 
-def fail(execution: Execution) -> None:
-    """Closes the parent run, FAILED."""
-    execution.store.client.set_terminated(execution.run_id, "FAILED")
+def stop(execution: Execution, status: Literal["FAILED", "KILLED"]) -> None:
+    """Closes the parent run before its time."""
+    execution.store.client.set_terminated(execution.run_id, status)
+
+
+def environment_file() -> dict[str, bytes]:
+    """`environment.json`: what this process runs on."""
+    return {"environment.json": json.dumps(environment(), indent=1).encode()}
 
 
 def study_yaml(study: Study) -> str:

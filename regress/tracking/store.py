@@ -1,6 +1,7 @@
 """The MLflow store: opened and checked once, before anything runs side by side."""
 
 import logging
+import os
 import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from mlflow.exceptions import MlflowException
 
 from regress.errors import InputError
 from regress.tracking.bulk import obstacle, refresh_statistics, write_in_bulk
+from regress.tracking.lost import impatiently, patiently
 from regress.tracking.runs import FinishedRun, write_by_client
 
 _log = logging.getLogger(__name__)
@@ -54,9 +56,15 @@ class Store:
         return "mlflow ui" if self.uri == default else f"mlflow ui --backend-store-uri {self.uri}"
 
     def write(self, experiment_id: str, runs: Sequence[FinishedRun]) -> None:
-        """Writes finished runs, as rows where the store is a database, else request by request."""
-        writer = write_in_bulk if self.is_bulk else write_by_client
-        writer(self.client, experiment_id, runs)
+        """Writes finished runs, as rows where the store is a database, else request by request.
+
+        Raises ServiceLost where the store does not come back.
+        """
+        if self.is_bulk:
+            patiently(write_in_bulk)(self.client, experiment_id, runs)
+        else:
+            # MLflow's client tries each request again by itself; a run must not be begun twice.
+            impatiently(write_by_client)(self.client, experiment_id, runs)
 
     def settle(self) -> None:
         """What is due after many runs have been written."""
@@ -88,6 +96,8 @@ def open_store(uri: str | None = None) -> Store:
     # MLflow announces each migration of a fresh store.
     logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)
     logging.getLogger("alembic").setLevel(logging.WARNING)
+    # Five times with backoff, half a minute, and not the seven times that may take four.
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "5")
     try:
         client = MlflowClient(uri)
         client.search_experiments(max_results=1)
