@@ -29,7 +29,7 @@ STUDIES = st.builds(
     Study,
     name=st.from_regex(r"[a-z0-9][a-z0-9._-]{0,20}", fullmatch=True),
     problem=st.builds(Linear, rows=st.integers(1000, 2000)) | st.builds(Planck),
-    contaminations=lists(values("contaminations")),
+    contaminations=lists(values("contaminations").filter(lambda value: not value.needs_real_features)),
     losses=lists(values("losses")),
     lrs=lists(NUMBERS),
     sigmas=lists(NUMBERS),
