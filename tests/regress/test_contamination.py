@@ -146,7 +146,7 @@ def test_a_replicate_of_any_problem_does_not_depend_on_the_others(problem: Probl
     assert equal(alone, between(every, 3, 4))
 
 
-@pytest.mark.parametrize("name", set(EVERY) - {"clean", "single", "adaptive-vertical"})
+@pytest.mark.parametrize("name", [*RANDOM, "heavy-tails", "gross-error"])
 def test_replicates_and_seeds_have_draws_of_their_own(name: str) -> None:
     some = some_data(1, 50)
     x, y = np.repeat(some.train_x, 2, axis=0), np.repeat(some.train_y, 2, axis=0)
@@ -288,6 +288,12 @@ def test_adaptive_outliers_by_hand() -> None:
         assert applied(AdaptiveVertical(fraction, 10.0), data).train_y[0].tolist() == y
     nowhere = by_hand([[0.0, 9.0]] * 2, [1.0] * 2, [0.0, 0.0, 0.0])
     assert applied(AdaptiveVertical(0.5, 10.0), nowhere).train_y[0].tolist() == [11, 1]
+
+
+def test_of_rows_alike_the_first_as_stored_are_hit() -> None:
+    alike = by_hand([[(-1.0) ** row] for row in range(100)], [0.0] * 100, [0.0, 0.0])
+    mask = applied(AdaptiveVertical(0.3, 10.0), alike).contaminated[0]
+    assert np.flatnonzero(mask).tolist() == list(range(30))
 
 
 def test_leverage_points_by_hand() -> None:
