@@ -48,7 +48,7 @@ def _loop(seeds: list[int]) -> None:
 
 def _fit(trial: Trial, seed: int) -> None:
     """One model of the notebook, trained as it was there."""
-    data = trial.contamination.apply(trial.problem.draw(0, 1, first=seed), 0)
+    data = trial.contamination.apply(trial.problem.draw(0, 1, first=seed), trial.problem.model, 0)
     x = torch.tensor(data.train_x[0], dtype=torch.float32)
     y = torch.from_numpy(data.train_y[0]).float()[:, None]
     if isinstance(trial.problem, Planck):

@@ -66,7 +66,7 @@ def _summaries() -> tuple[TrialSummary, ...]:
     study = load("default")
     shard = shards(study)[0]
     clean = study.problem.draw(study.seed, study.replicates)
-    data = shard.contamination.apply(clean, study.seed)
+    data = shard.contamination.apply(clean, study.problem.model, study.seed)
     order = shard.order.permutations(
         data, study.problem.model, study.seed, study.epochs, shard.schedule.batch_size
     )

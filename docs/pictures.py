@@ -15,7 +15,7 @@ def main() -> None:
     clean = study.problem.draw(study.seed, study.replicates)
     summaries = []
     for shard in shards(study):
-        data = shard.contamination.apply(clean, study.seed)
+        data = shard.contamination.apply(clean, study.problem.model, study.seed)
         order = shard.order.permutations(
             data, study.problem.model, study.seed, study.epochs, shard.schedule.batch_size
         )

@@ -102,11 +102,10 @@ def _run(study: Study, execution: Execution, spool: Spool, clock: "_Clock") -> C
     cut = shards(study)
     with clock.stage("data"):
         clean = generate.submit(study.problem, study.seed, study.replicates)
-        contaminated = {c: contaminate.submit(c, clean, study.seed) for c in study.contaminations}
+        model = study.problem.model
+        contaminated = {c: contaminate.submit(c, clean, model, study.seed) for c in study.contaminations}
         orders = {
-            (c, o, size): arrange.submit(
-                o, c, contaminated[c], study.problem.model, study.seed, study.epochs, size
-            )
+            (c, o, size): arrange.submit(o, c, contaminated[c], model, study.seed, study.epochs, size)
             for c in study.contaminations
             for o in study.orders
             for size in study.batch_sizes

@@ -227,7 +227,7 @@ def train_block(trials: Sequence[Trial], first: int, replicates: int) -> Trained
     losses: dict[Trial, Floats] = {}
     for shard in _shards(trials):
         trial = shard.trials[0]
-        rows = trial.contamination.apply(data[trial.problem], 0)
+        rows = trial.contamination.apply(data[trial.problem], trial.problem.model, 0)
         trajectory = train_shard(shard, rows, order[:, : trial.epochs])
         final = trajectory.params[-1].to(torch.float64).numpy()
         for lane, own in enumerate(shard.trials):

@@ -149,6 +149,16 @@ class Study(_Training):
                 raise InputError(
                     f"contaminations: {contamination} needs {needed} training rows, there are {rows}"
                 )
+            if contamination.needs_truth and not self.problem.knows_truth:
+                raise InputError(
+                    f"contaminations: {contamination} needs the generating parameters, which a"
+                    f" {self.problem.name} does not have; use cluster(fraction, x, y, spread)"
+                )
+            if contamination.needs_real_features and not self.problem.has_real_features:
+                raise InputError(
+                    f"contaminations: {contamination} may make a feature negative, which those of"
+                    f" {self.problem.name} cannot be"
+                )
         for sigma in self.sigmas:
             if reason := self.problem.refuse_start(sigma):
                 raise InputError(f"sigmas: {reason}")

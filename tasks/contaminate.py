@@ -4,7 +4,7 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from regress.contamination import Contamination
-from regress.problems import Data
+from regress.problems import Data, Model
 
 
 @task(
@@ -13,5 +13,5 @@ from regress.problems import Data
     description="Replaces training rows by outliers and keeps the mask.",
     cache_policy=NO_CACHE,
 )
-def contaminate(contamination: Contamination, data: Data, seed: int) -> Data:
-    return contamination.apply(data, seed)
+def contaminate(contamination: Contamination, data: Data, model: Model, seed: int) -> Data:
+    return contamination.apply(data, model, seed)

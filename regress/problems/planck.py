@@ -165,6 +165,10 @@ class Planck(Problem):
             first=first,
         )
 
+    @property
+    def has_real_features(self) -> bool:
+        return False  # wavelengths are positive
+
     def refuse_start(self, sigma: float) -> str | None:
         return None if sigma > 0 else f"{sigma:g} is no initial temperature in kelvin, expected one above 0"
 

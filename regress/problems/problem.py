@@ -42,6 +42,11 @@ class Problem(Form, ABC):
         return True
 
     @property
+    def has_real_features(self) -> bool:
+        """Whether a feature may be any real number."""
+        return True
+
+    @property
     def ranking(self) -> Ranking:
         """The final metric by which trials are ranked, less being better."""
         return "param_error"

@@ -7,7 +7,18 @@ import numpy as np
 import pytest
 from hypothesis import strategies as st
 
-from regress.contamination import CONTAMINATIONS, Clean, Single, Vertical
+from regress.contamination import (
+    CONTAMINATIONS,
+    AdaptiveVertical,
+    BadLeverage,
+    Clean,
+    Cluster,
+    GoodLeverage,
+    GrossError,
+    HeavyTails,
+    Single,
+    Vertical,
+)
 from regress.errors import InputError
 from regress.losses import L1, L2, LOSSES, Huber, SmoothL1
 from regress.orders import ORDERS, EasyToHard, HardToEasy, OscillatingIn, OscillatingOut, Signed
@@ -48,6 +59,8 @@ ODD = st.text() | st.sampled_from(
         "é\n\x00",
     ]
 )
+# At least one of a thousand rows, or none at all.
+FRACTION = st.just(0.0) | st.floats(0.001, 1, exclude_max=True)
 SURROGATE = st.sampled_from(["ols", "oracle", "trained", "self"])
 LEVEL = st.sampled_from(["example", "batch"])
 SORTED = (EasyToHard, HardToEasy, OscillatingIn, OscillatingOut, Signed)
@@ -71,7 +84,15 @@ VALUES: dict[type[Form], st.SearchStrategy[Any]] = {
     | st.builds(Table, dataset=st.sampled_from(["stackloss", "engel"]), target=st.none() | ODD),
     Clean: st.builds(Clean),
     Single: st.builds(Single, row=st.integers(0, 999), value=FINITE),
-    Vertical: st.builds(Vertical, fraction=st.floats(0, 1, exclude_max=True), shift=FINITE),
+    Vertical: st.builds(Vertical, fraction=FRACTION, shift=FINITE),
+    AdaptiveVertical: st.builds(AdaptiveVertical, fraction=FRACTION, shift=FINITE),
+    GoodLeverage: st.builds(GoodLeverage, fraction=FRACTION, scale=POSITIVE),
+    BadLeverage: st.builds(BadLeverage, fraction=FRACTION, scale=POSITIVE, shift=FINITE),
+    Cluster: st.builds(Cluster, fraction=FRACTION, x=FINITE, y=FINITE, spread=NOT_NEGATIVE),
+    HeavyTails: st.builds(HeavyTails, df=st.floats(0.1, allow_infinity=False), scale=NOT_NEGATIVE),
+    GrossError: st.builds(
+        GrossError, fraction=st.floats(0, 1, exclude_max=True), shift=FINITE, spread=NOT_NEGATIVE
+    ),
     L2: st.builds(L2),
     L1: st.builds(L1),
     Huber: st.builds(Huber, delta=POSITIVE),
@@ -132,8 +153,8 @@ def execute(study: Study) -> list[Evaluated]:
     clean = study.problem.draw(study.seed, study.replicates)
     done = []
     for shard in shards(study):
-        data = shard.contamination.apply(clean, study.seed)
         model = study.problem.model
+        data = shard.contamination.apply(clean, model, study.seed)
         permutations = shard.order.permutations(
             data, model, study.seed, study.epochs, shard.schedule.batch_size
         )

@@ -62,7 +62,7 @@ def on_a_line(errors: Any, dtype: torch.dtype = torch.float64, **more: Any) -> O
 def test_metrics_are_what_numpy_makes_of_the_definitions() -> None:
     problem = Linear((2.0, -3.4), 4.2, 0.5, rows=23, val=17)
     clean = problem.draw(0, 3)
-    data = Vertical(0.3, 10.0).apply(clean, 0)
+    data = Vertical(0.3, 10.0).apply(clean, problem.model, 0)
     rng = np.random.default_rng(0)
     losses = [*EVERY_LOSS, L2()]
     params = rng.normal(size=(4, 5, 3, 3))

@@ -98,7 +98,7 @@ def test_shuffled_differs_by_epoch_replicate_and_seed() -> None:
 
 def test_shuffled_does_not_depend_on_the_rows() -> None:
     data = some_data(2, 30)
-    contaminated = Vertical(0.3, 100.0).apply(data, 0)
+    contaminated = Vertical(0.3, 100.0).apply(data, Affine(2), 0)
     np.testing.assert_array_equal(
         permutations(Shuffled(), data, 0, 3), permutations(Shuffled(), contaminated, 0, 3)
     )
@@ -185,7 +185,7 @@ def test_rows_that_are_alike_are_visited_as_stored(cls: type[EasyToHard]) -> Non
 
 def test_the_surrogate_is_fitted_on_the_contaminated_rows() -> None:
     data = some_data(1, 40)
-    contaminated = Vertical(0.4, 1000.0).apply(data, 0)
+    contaminated = Vertical(0.4, 1000.0).apply(data, Affine(2), 0)
     x, y = contaminated.train_x[0], contaminated.train_y[0]
     w = ols(x, y)
     expected = np.argsort(np.abs(x @ w[:-1] + w[-1] - y), kind="stable")

@@ -187,7 +187,7 @@ def test_a_wavelength_that_is_not_positive_is_a_recorded_divergence() -> None:
 @pytest.mark.filterwarnings("error")
 def test_an_outlier_outside_float32_is_a_recorded_divergence() -> None:
     problem = Planck()
-    data = Single(row=5, value=10000.0).apply(problem.draw(0, 1), 0)
+    data = Single(row=5, value=10000.0).apply(problem.draw(0, 1), problem.model, 0)
     model = problem.model
     rows = model.table(data.train_x, data.train_y, torch.float32)
     start = model.start(np.full((1, 1), 3000.0), np.zeros((1, 1, 0)))
