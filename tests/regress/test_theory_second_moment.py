@@ -99,16 +99,19 @@ def test_many_columns_take_the_other_solver_to_the_same_edge(
     assert mean_square_edge(z, 32) == pytest.approx(edge, rel=1e-12)
 
 
-def test_a_direction_that_no_row_has_a_share_in_is_left_out() -> None:
+@pytest.mark.parametrize("columns", [4, 12])
+def test_a_direction_that_no_row_has_a_share_in_is_left_out(columns: int) -> None:
     z, residual = some_rows(40, 3, 3)
-    flat = np.hstack([z, z @ [[1.0], [2.0], [-1.0]]])
-    turned = np.linalg.svd(flat, full_matrices=False)[2][:3]  # the three directions that they span
-    edge = mean_square_edge(flat, 8)
-    assert edge == pytest.approx(mean_square_edge(flat @ turned.T, 8), rel=1e-9)
-    covariance = stationary_covariance(flat, residual, edge / 2, 8)
-    within = stationary_covariance(flat @ turned.T, residual, edge / 2, 8)
-    assert covariance is not None and within is not None
-    np.testing.assert_allclose(covariance, turned.T @ within @ turned, rtol=1e-8, atol=1e-12)
+    flat = z @ np.random.default_rng(6).normal(size=(3, columns))
+    spanned = np.linalg.svd(flat, full_matrices=False)[2][:3]  # in rows, the directions of the rows
+    within = flat @ spanned.T
+    with np.errstate(all="raise", under="ignore"):
+        edge = mean_square_edge(flat, 8)
+        covariance = stationary_covariance(flat, residual, edge / 2, 8)
+    assert edge == pytest.approx(mean_square_edge(within, 8), rel=1e-9)
+    expected = stationary_covariance(within, residual, edge / 2, 8)
+    assert covariance is not None and expected is not None
+    np.testing.assert_allclose(covariance, spanned.T @ expected @ spanned, rtol=1e-7, atol=1e-12)
 
 
 @pytest.mark.parametrize(("batch_size", "edge"), [(32, 1.800), (1, 0.438)])
