@@ -1,8 +1,8 @@
 """Epochs until the error is within tolerance, as the initial scale sets how far away it starts.
 
 Assumes standard normal features, mean reduction, and that SGD's own noise is smaller than the
-tolerance. `steps` are those of an epoch, rows / batch_size: its whole part under tail=drop, rounded up
-under tail=keep, as it is under tail=weight. The results are not whole; a run counts the epoch begun.
+tolerance. `steps` are those of an epoch: rows / batch_size under tail=weight, rounded down under drop,
+up under keep. The epochs returned are not whole; a run counts the one begun.
 """
 
 import numpy as np
@@ -27,8 +27,8 @@ def l2_epochs(
 ) -> Floats:
     """Epochs from `distance` (...) to `tolerance` under squared loss: they grow with its logarithm.
 
-    A step shrinks the mean error by |1 - lr * curvature|, the eigenvalue of H along it, which is 1 for
-    the population. Infinite where that does not shrink.
+    A step multiplies the mean error by |1 - lr * curvature|, `curvature` being the eigenvalue of H along
+    it, 1 for the population. Infinite where that is 1 or more.
     """
     way = np.log(np.maximum(distance, tolerance) / tolerance)
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -41,7 +41,8 @@ def l1_epochs(distance: ArrayLike, tolerance: float, lr: float, steps: float, bo
 
     Far from the optimum, at error e in the weights, -E x sign(x'e) = -sqrt(2 / pi) e / |e|: w moves
     lr sqrt(2 / pi) a step, however far it has to go. A loss whose psi is bounded moves `bound` times
-    that (delta under Huber's) while |e| is far above where psi levels off.
+    that (delta under Huber's) while |e| is far above where psi levels off; far below that, Huber's loss is
+    the squared one.
     """
     way = np.maximum(distance, tolerance) - tolerance
     return np.asarray(way / (lr * bound * _SPEED * steps))
