@@ -1,4 +1,4 @@
-"""What mathematics says of a study, by torch.autograd where it says it in derivatives."""
+"""Derivatives by torch.autograd: of functions, and of the risk."""
 
 from collections.abc import Callable
 
