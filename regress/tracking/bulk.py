@@ -51,7 +51,7 @@ def obstacle(client: MlflowClient) -> str | None:
 def write_in_bulk(client: MlflowClient, experiment_id: str, runs: Sequence[FinishedRun]) -> None:
     """Writes runs in one transaction, after their artifacts; all of them, or none.
 
-    To write the same runs again changes nothing, so that a lost connection may be answered by trying again.
+    Runs that are there stay as they are: a lost connection may be answered by writing them again.
     """
     location = client.get_experiment(experiment_id).artifact_location
     with tempfile.TemporaryDirectory() as folder:
@@ -59,11 +59,12 @@ def write_in_bulk(client: MlflowClient, experiment_id: str, runs: Sequence[Finis
             put(Path(folder, run.run_id, "artifacts"), run.files)
         get_artifact_repository(location).log_artifacts(folder)
     with client._tracking_client.store.ManagedSessionMaker(read_only=False) as session:
-        datasets = _datasets(session, int(experiment_id), runs)
-        insert = _INSERTS[session.get_bind().dialect.name]
-        for model, rows in _rows(int(experiment_id), location, runs, datasets):
+        inserted = _insert_runs(session, [_run(int(experiment_id), location, run) for run in runs])
+        new = [run for run in runs if run.run_id in inserted]
+        datasets = _datasets(session, int(experiment_id), new)
+        for model, rows in _rows(new, datasets):
             if rows:
-                session.execute(insert(model.__table__).on_conflict_do_nothing(), rows)
+                session.execute(sqlalchemy.insert(model.__table__), rows)
 
 
 def refresh_statistics(client: MlflowClient) -> None:
@@ -75,13 +76,15 @@ def refresh_statistics(client: MlflowClient) -> None:
             connection.exec_driver_sql("ANALYZE")
 
 
+def _insert_runs(session: Session, rows: list[dict[str, Any]]) -> set[str]:
+    """The ids of those runs that were not there yet, and are now."""
+    insert = _INSERTS[session.get_bind().dialect.name](SqlRun).on_conflict_do_nothing()
+    return set(session.scalars(insert.returning(SqlRun.run_uuid), rows))
+
+
 def _rows(
-    experiment_id: int,
-    location: str,
-    runs: Sequence[FinishedRun],
-    datasets: dict[tuple[str, str], str],
+    runs: Sequence[FinishedRun], datasets: dict[tuple[str, str], str]
 ) -> Iterable[tuple[type[Any], list[dict[str, Any]]]]:
-    yield SqlRun, [_run(experiment_id, location, run) for run in runs]
     yield (
         SqlTag,
         [
@@ -103,7 +106,7 @@ def _rows(
         SqlLatestMetric,
         [_metric(run, metric) for run in runs for metric in _latest(run.metrics)],
     )
-    inputs = [(run.run_id, run.dataset, run.input_id) for run in runs if run.dataset is not None]
+    inputs = [(run.run_id, run.dataset, uuid.uuid4().hex) for run in runs if run.dataset is not None]
     yield (
         SqlInput,
         [

@@ -72,7 +72,7 @@ def has_no_room(error: BaseException) -> bool:
 
 _retrying = tenacity.Retrying(
     retry=tenacity.retry_if_exception(lambda error: is_away(error) and not has_no_room(error)),
-    wait=tenacity.wait_exponential_jitter(initial=0.2, max=8),
+    wait=tenacity.wait_exponential_jitter(multiplier=0.2, max=8),
     stop=tenacity.stop_after_delay(PATIENCE),
     before_sleep=lambda state: _log.info("the tracking store is away, attempt %d", state.attempt_number),
     reraise=True,

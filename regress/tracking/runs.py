@@ -8,6 +8,7 @@ from functools import cached_property, partial
 from hashlib import sha256
 from pathlib import Path
 
+import tenacity
 from mlflow import MlflowClient
 from mlflow.entities import DatasetInput, Metric, Param
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
@@ -36,12 +37,7 @@ class FinishedRun:
     @cached_property
     def run_id(self) -> str:
         """A hash of (parent, key), where the store lets us choose: the same run cannot be there twice."""
-        return _id(self.parent, self.key)
-
-    @property
-    def input_id(self) -> str:
-        """The id of its use of its data set, by the same rule."""
-        return _id(self.parent, self.key, "input")
+        return sha256(f"{self.parent}/{self.key}".encode()).hexdigest()[:32]
 
     @property
     def all_tags(self) -> dict[str, str]:
@@ -63,7 +59,7 @@ def _write(client: MlflowClient, experiment_id: str, run: FinishedRun) -> None:
         put(folder, run.files)
         client.log_artifacts(run_id, folder)
     if run.dataset is not None:
-        client.log_inputs(run_id, [run.dataset])
+        _log_input(client, run_id, run.dataset)
     params = [Param(name, value) for name, value in run.params.items()]
     # A request takes 1,000 entries, params and tags included.
     room = ENTRIES_A_REQUEST - len(params)
@@ -73,8 +69,15 @@ def _write(client: MlflowClient, experiment_id: str, run: FinishedRun) -> None:
     client.set_terminated(run_id, "FINISHED", end_time=run.end_time)
 
 
-def _id(*parts: str) -> str:
-    return sha256("/".join(parts).encode()).hexdigest()[:32]
+@tenacity.retry(
+    retry=tenacity.retry_if_exception_message(match=r"(?s).*IntegrityError"),
+    wait=tenacity.wait_random(0, 0.1),
+    stop=tenacity.stop_after_attempt(10),
+    reraise=True,
+)
+def _log_input(client: MlflowClient, run_id: str, dataset: DatasetInput) -> None:
+    """Of two runs that bring a new data set at once MLflow refuses one; the next time it is known."""
+    client.log_inputs(run_id, [dataset])
 
 
 def put(folder: str | Path, files: Mapping[str, bytes]) -> None:
