@@ -20,6 +20,7 @@ from rich.console import Console
 from regress.errors import InputError, ServiceLost
 
 if TYPE_CHECKING:
+    from regress.study import Study
     from regress.tracking.store import Store
     from tasks.progress import Unit
 
@@ -68,7 +69,10 @@ def run(
     _check_writable(json)
     trials = len(chosen.trials())
     totals: dict[Unit, int] = {"lanes": trials * chosen.replicates, "trials": trials}
-    store, outcome = _run_flow("robustness", chosen.name, totals, chosen, resume)
+    store = _open(chosen.name)
+    if resume:
+        _say_what_is_resumed(store, chosen)
+    outcome = _run_flow("robustness", totals, chosen, resume)
     _write_json(json, outcome)
     _show(_console(), outcome, store)
 
@@ -87,7 +91,8 @@ def notebook(
     seeds = replicates or REPLICATES
     models = seeds * len(distinct_trials((*EXERCISES, CONTROL), companions=False))
     totals: dict[Unit, int] = {"lanes": models, "exercises": len(EXERCISES) + 1}
-    store, outcome = _run_flow("notebook", "notebook", totals, seeds)
+    store = _open("notebook")
+    outcome = _run_flow("notebook", totals, seeds)
     _write_json(json, {name: outcome[name] for name in ("rows", "controls")})
 
     from flows.console import show_notebook, show_way
@@ -154,7 +159,8 @@ def _way_back(arguments: Sequence[str]) -> str:
     """What to add to a sentence that ends a command which can be resumed."""
     if not arguments or arguments[0] != "run":
         return ""
-    return f"; resume with: regress {shlex.join([*dict.fromkeys([*arguments, '--resume'])])}"
+    again = [argument for argument in arguments if argument != "--resume"]
+    return f"; resume with: regress {shlex.join([*again, '--resume'])}"
 
 
 def _say(sentence: str, code: int) -> int:
@@ -176,16 +182,35 @@ def _show(console: Console, outcome: dict[str, Any], store: "Store") -> None:
     console.print(f"Show this again: [bold]regress show {outcome['study_run_id']}[/bold]", highlight=False)
 
 
-def _run_flow(
-    flow: str, name: str, totals: "dict[Unit, int]", *arguments: object
-) -> "tuple[Store, dict[str, Any]]":
-    """Runs the flow while a progress bar shows how far it is; the store that it wrote to, its outcome."""
+def _open(name: str) -> "Store":
+    """The store, with the experiment `name` in it, and Prefect started beside.
+
+    Checked before a flow starts, so that bad input never becomes a failed run.
+    """
     prefect = _in_background(_start_prefect)
     try:
-        store = _checked_store(name)
+        from regress.tracking.store import experiment, open_store
+
+        store = open_store()
+        experiment(store, name)
+        return store
     finally:
         prefect()
 
+
+def _say_what_is_resumed(store: "Store", study: "Study") -> None:
+    """Raises InputError where what is left cannot be resumed."""
+    from regress.tracking.resume import unfinished
+
+    left = unfinished(store, study)
+    if left is None:
+        _console().print(f"No execution of {study.name} is unfinished: a new one starts.", highlight=False)
+    else:
+        _console().print(f"Resuming the execution {left.info.run_id}.", highlight=False)
+
+
+def _run_flow(flow: str, totals: "dict[Unit, int]", *arguments: object) -> dict[str, Any]:
+    """Runs the flow while a progress bar shows how far it is; its outcome."""
     import flows.notebook
     import flows.robustness
     from flows.console import progress
@@ -194,7 +219,7 @@ def _run_flow(
     known = {"robustness": flows.robustness.robustness, "notebook": flows.notebook.run_notebook}
     try:
         with progress(_console(), totals) as listener:
-            return store, run(known[flow], listener, *arguments)
+            return run(known[flow], listener, *arguments)
     except KeyboardInterrupt:
         raise _Interrupted from None  # typer has an answer of its own to the other
 
@@ -204,15 +229,6 @@ def _write_json(file: Path | None, content: object) -> None:
         from regress.outcome import as_json
 
         file.write_text(as_json(content) + "\n")
-
-
-def _checked_store(name: str) -> "Store":
-    """The store, checked before a flow starts, so that bad input never becomes a failed run."""
-    from regress.tracking.store import experiment, open_store
-
-    store = open_store()
-    experiment(store, name)
-    return store
 
 
 def _check_writable(file: Path | None) -> None:

@@ -3,8 +3,6 @@
 import os
 import shutil
 import sqlite3
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,8 +10,9 @@ import pytest
 from hypothesis import settings
 
 from regress.study import Study
-from tests.ports import await_answer, free_port
+from tests.ports import free_port
 from tests.postgres import postgres
+from tests.servers import server
 
 settings.register_profile("regress", deadline=None, max_examples=50, derandomize=True)
 settings.load_profile("regress")
@@ -37,6 +36,7 @@ def workplace(tmp_path: Path, migrated_store: Path, monkeypatch: pytest.MonkeyPa
     shutil.copy(migrated_store, tmp_path / "mlflow.db")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'mlflow.db'}")
+    monkeypatch.setenv("REGRESS_HOME", str(tmp_path / "home"))
     return tmp_path
 
 
@@ -56,22 +56,8 @@ def mlflow_server(tmp_path_factory: pytest.TempPathFactory, migrated_store: Path
     folder = tmp_path_factory.mktemp("server")
     shutil.copy(migrated_store, folder / "mlflow.db")
     port = free_port()
-    command = [sys.executable, "-m", "mlflow", "server", "--port", str(port), "--workers", "1"]
-    command += ["--backend-store-uri", f"sqlite:///{folder / 'mlflow.db'}"]
-    command += ["--artifacts-destination", str(folder / "artifacts")]
-    environment = os.environ | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
-    log = (folder / "server.log").open("wb")
-    server = subprocess.Popen(
-        command, cwd=folder, env=environment, stdout=log, stderr=log, start_new_session=True
-    )
-    address = f"http://127.0.0.1:{port}"
-    try:
-        await_answer(f"{address}/health")
-        yield address
-    finally:
-        server.terminate()
-        server.wait(timeout=30)
-        log.close()
+    with server(folder, port):
+        yield f"http://127.0.0.1:{port}"
 
 
 @pytest.fixture(scope="session")

@@ -4,17 +4,21 @@ import logging
 import os
 import sqlite3
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import mlflow
 import requests
 import sqlalchemy
+from filelock import FileLock
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
 from regress.errors import InputError
+from regress.home import home
 from regress.tracking.bulk import obstacle, refresh_statistics, write_in_bulk
 from regress.tracking.lost import impatiently, patiently
 from regress.tracking.runs import FinishedRun, write_by_client
@@ -99,11 +103,21 @@ def open_store(uri: str | None = None) -> Store:
     # Five times with backoff, half a minute, and not the seven times that may take four.
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "5")
     try:
-        client = MlflowClient(uri)
-        client.search_experiments(max_results=1)
+        # Processes that migrate one fresh SQLite file at once die of it.
+        with _alone(uri) if scheme == "sqlite" else nullcontext():
+            client = MlflowClient(uri)
+            client.search_experiments(max_results=1)
     except (MlflowException, sqlalchemy.exc.SQLAlchemyError) as error:
         raise InputError(f"the tracking store {_shown(uri)} cannot be used: {_first(error)}") from None
     return Store(uri, client, _writes_rows(client, is_server=scheme in _SERVER))
+
+
+def _alone(uri: str) -> FileLock:
+    """A lock that one process of this user holds at a time, for this store."""
+    folder = home() / "stores"
+    folder.mkdir(exist_ok=True)
+    file = Path(str(sqlalchemy.make_url(uri).database)).resolve()
+    return FileLock(folder / f"{sha256(str(file).encode()).hexdigest()[:16]}.lock")
 
 
 def experiment(store: Store, name: str) -> str:
