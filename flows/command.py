@@ -59,7 +59,12 @@ def run(
     totals: dict[Unit, int] = {"lanes": trials * chosen.replicates, "trials": trials}
     store, outcome = _run_flow("robustness", chosen.name, totals, chosen)
     _write_json(json, outcome)
-    _show(_console(), outcome, store)
+    console = _console()
+    _show(console, outcome, store)
+    if chosen.register:
+        from flows.console import show_model
+
+        show_model(console, outcome["model"])
 
 
 @app.command()

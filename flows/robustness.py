@@ -24,6 +24,7 @@ from regress.outcome import outcome_json
 from regress.plots import scales
 from regress.shards import Evaluated, shards
 from regress.study import Study
+from regress.tracking.champion import Champion
 from regress.tracking.record import Execution, fail, finish
 from regress.tracking.store import open_store
 from tasks.contaminate import contaminate
@@ -31,6 +32,7 @@ from tasks.evaluate import evaluate
 from tasks.generate import generate
 from tasks.order import arrange
 from tasks.plot import plot
+from tasks.register import register
 from tasks.summarise import summarise
 from tasks.track import open_execution, track
 from tasks.train import train
@@ -56,6 +58,7 @@ def robustness(study: Study = DEFAULT) -> dict[str, Any]:
         execution = open_execution(store, study, getpass.getuser(), flow_run_tags())
     try:
         comparison = _run(study, execution, clock)
+        champion = _register(study, execution, comparison, clock)
         finish(execution, {"diverged_trials": comparison.diverged_trials})
     except BaseException:
         fail(execution)
@@ -66,6 +69,7 @@ def robustness(study: Study = DEFAULT) -> dict[str, Any]:
         "experiment_id": execution.experiment_id,
         "tracking_uri": store.uri,
         **outcome_json(study, comparison),
+        "model": champion.as_json() if champion else None,
         "seconds": clock.seconds,
     }
 
@@ -112,6 +116,15 @@ def _run(study: Study, execution: Execution, clock: "_Clock") -> Comparison:
             update_progress_artifact(progress, 100.0 * count / len(tracked))  # type: ignore[arg-type]
     with clock.stage("summarise"):
         return summarise(quote(execution), quote(study), quote(rows), quote(evaluated))
+
+
+def _register(
+    study: Study, execution: Execution, comparison: Comparison, clock: "_Clock"
+) -> Champion | None:
+    if not study.register:
+        return None
+    with clock.stage("register"):
+        return register(quote(execution), quote(study), quote(comparison))
 
 
 def _publish(execution: Execution, comparison: Comparison) -> None:
