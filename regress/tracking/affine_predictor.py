@@ -22,8 +22,10 @@ class AffinePredictor:
 
     def predict(self, rows: pd.DataFrame) -> pd.DataFrame:
         """The target's column (n rows) for rows with the columns `features`, whatever else they hold."""
-        x = rows[self.features].to_numpy(np.float64)
-        predicted = x @ np.array(self.coefficients) + self.intercept
+        predicted = np.full(len(rows), self.intercept)
+        # Term by term, not a dot product, whose rounding may depend on the rows beside.
+        for feature, coefficient in zip(self.features, self.coefficients, strict=True):
+            predicted += coefficient * rows[feature].to_numpy(np.float64)
         return pd.DataFrame({self.target: predicted}, index=rows.index)
 
 

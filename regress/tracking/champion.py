@@ -67,12 +67,21 @@ def _register(
             raise
     # Where the files are, not models:/..., which MLflow would look up in the process's own store.
     created = client.create_model_version(
-        name, model.artifact_location, model.source_run_id, tags, None, description, model_id=model.model_id
+        name,
+        model.artifact_location,
+        model.source_run_id,
+        tags,
+        description=description,
+        await_creation_for=0,  # it is there at once, and waiting is announced
+        model_id=model.model_id,
     )
     version = str(created.version)
     known = [{"name": name, "version": created.version}]
     client.set_logged_model_tags(model.model_id, {"mlflow.modelVersions": json.dumps(known)})
-    client.set_registered_model_alias(name, ALIAS, version)
+    try:
+        client.set_registered_model_alias(name, ALIAS, version)
+    except MlflowException:  # another execution has set its first alias in between: now it is there to move
+        client.set_registered_model_alias(name, ALIAS, version)
     return version
 
 
