@@ -74,7 +74,12 @@ def run(
         _say_what_is_resumed(store, chosen)
     outcome = _run_flow("robustness", totals, chosen, resume)
     _write_json(json, outcome)
-    _show(_console(), outcome, store)
+    console = _console()
+    _show(console, outcome, store)
+    if chosen.register:
+        from flows.console import show_model
+
+        show_model(console, outcome["model"])
 
 
 @app.command()

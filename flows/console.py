@@ -126,6 +126,16 @@ def show_way(console: Console, store: "Store", outcome: Mapping[str, Any]) -> No
     console.print(f"  {url}", highlight=False, soft_wrap=True)
 
 
+def show_model(console: Console, model: Mapping[str, Any] | None) -> None:
+    """What the registered model is called and how it predicts the rows of a file."""
+    if model is None:
+        text = "none registered, no winner stayed finite"
+    else:
+        command = f"mlflow models predict -m {model['uri']} --env-manager local -t csv -i FILE"
+        text = f"{model['name']} version {model['version']} (champion): [bold]{command}[/bold]"
+    console.print(f"Model: {text}", highlight=False, soft_wrap=True)
+
+
 def _table(title: str, *columns: str) -> Table:
     table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
     for column in columns:

@@ -29,6 +29,7 @@ from regress.plots import scales
 from regress.shards import Evaluated, Shard, shards
 from regress.spool import Spool
 from regress.study import Study
+from regress.tracking.champion import Champion
 from regress.tracking.lease import held
 from regress.tracking.record import Execution, describe, finish, stop
 from regress.tracking.store import open_store
@@ -38,6 +39,7 @@ from tasks.generate import generate
 from tasks.order import arrange
 from tasks.plot import plot
 from tasks.progress import advance
+from tasks.register import register
 from tasks.summarise import summarise
 from tasks.track import open_execution, track
 from tasks.train import train
@@ -66,7 +68,7 @@ def robustness(study: Study = DEFAULT, resume: bool = False) -> dict[str, Any]:
         mark_crashed(execution.interrupted)
     with held(store.client, execution.run_id):
         spool = Spool(home() / "spool" / execution.run_id)
-        comparison = _guarded(study, execution, spool, clock)
+        comparison, champion = _guarded(study, execution, spool, clock)
         spool.clear()
     _publish(execution, comparison)
     return {
@@ -74,15 +76,19 @@ def robustness(study: Study = DEFAULT, resume: bool = False) -> dict[str, Any]:
         "experiment_id": execution.experiment_id,
         "tracking_uri": store.uri,
         **outcome_json(study, comparison),
+        "model": champion.as_json() if champion else None,
         "seconds": clock.seconds,
     }
 
 
-def _guarded(study: Study, execution: Execution, spool: Spool, clock: "_Clock") -> Comparison:
+def _guarded(
+    study: Study, execution: Execution, spool: Spool, clock: "_Clock"
+) -> tuple[Comparison, Champion | None]:
     """Runs the study; whatever stops it, the parent run says so, and the next attempt can take it up."""
     try:
         describe(execution, study)
         comparison = _run(study, execution, spool, clock)
+        champion = _register(study, execution, comparison, clock)
         finish(execution, {"diverged_trials": comparison.diverged_trials})
     except ServiceLost:
         raise  # nothing can be told to a store that is away
@@ -92,7 +98,7 @@ def _guarded(study: Study, execution: Execution, spool: Spool, clock: "_Clock") 
     except BaseException:
         stop(execution, "FAILED")
         raise
-    return comparison
+    return comparison, champion
 
 
 # Prefect looks for futures in every argument, field by field; what is quoted holds none.
@@ -150,6 +156,15 @@ def _is_recorded(shard: Shard, execution: Execution) -> bool:
     if recorded:
         advance("trials", len(shard.trials))
     return recorded
+
+
+def _register(
+    study: Study, execution: Execution, comparison: Comparison, clock: "_Clock"
+) -> Champion | None:
+    if not study.register:
+        return None
+    with clock.stage("register"):
+        return register(quote(execution), quote(study), quote(comparison))
 
 
 def _publish(execution: Execution, comparison: Comparison) -> None:

@@ -1,6 +1,7 @@
 """A study spans a grid; a trial is one point of it. Both are validated here, once, at the boundary."""
 
 import json
+import warnings
 from functools import cached_property, partial
 from hashlib import sha256
 from itertools import product
@@ -22,7 +23,8 @@ from regress.errors import InputError
 from regress.fleet.schedule import Reduction, Tail
 from regress.losses import L2, LOSSES, Loss
 from regress.orders import ORDERS, Order, Shuffled
-from regress.problems import PROBLEMS, Linear, Problem
+from regress.problems import PROBLEMS, Linear, Problem, Table
+from regress.problems.affine import Affine
 from regress.text import parse, pattern
 
 Dtype = Literal["float32", "float64"]
@@ -106,6 +108,14 @@ class Trial(_Training):
         )
 
 
+def _is_table(fields: dict[str, Any]) -> bool:
+    return isinstance(fields.get("problem"), Table)
+
+
+# Every abstract base class has a method `register`, which no study needs.
+warnings.filterwarnings("ignore", 'Field name "register" in "Study" shadows', UserWarning)
+
+
 class Study(_Training):
     """One problem, and the grid contamination x loss x lr x sigma x order x batch size over it."""
 
@@ -135,6 +145,12 @@ class Study(_Training):
         json_schema_extra={"default": ["shuffled"]},
     )
     batch_sizes: tuple[Count, ...] = Field((32,), min_length=1, description="Rows a step.")
+    register: bool = Field(
+        default_factory=_is_table,
+        description="Refit the winner on all rows and put it into MLflow's model registry; where nothing"
+        " is said, done for a table only.",
+        json_schema_extra={"default": False},
+    )
 
     @model_validator(mode="after")
     def _fits_together(self) -> "Study":
@@ -165,6 +181,11 @@ class Study(_Training):
         for order in self.orders:
             if reason := order.refuse(self.problem):
                 raise InputError(f"orders: {order} {reason}")
+        if self.register and not isinstance(self.problem.model, Affine):
+            raise InputError(
+                f"register: a {self.problem.name} is no linear model of columns, expected false"
+                " or the problem linear, ohm or table"
+            )
         return self
 
     def trials(self) -> tuple[Trial, ...]:

@@ -78,6 +78,7 @@ def test_a_name_alone_is_a_study_of_defaults() -> None:
     assert default.seed == 0
     assert default.dtype == "float32"
     assert default.tolerance == 0.05
+    assert default.register is False
 
 
 @given(STUDIES)
@@ -304,6 +305,38 @@ def test_a_table_has_no_oracle() -> None:
     assert study(orders=["signed(surrogate=oracle)"]).orders == (Signed("oracle"),)
 
 
+TABLE = {"problem": "table(dataset=stackloss)", "batch_sizes": [4]}
+
+
+def test_a_table_s_winner_is_registered_unless_the_study_says_otherwise() -> None:
+    assert study().register is False
+    assert study(**TABLE).register is True
+    for chosen in (True, False):
+        assert study(register=chosen).register is chosen
+        assert study(**TABLE, register=str(chosen).lower()).register is chosen
+    assert study(**TABLE).model_dump(mode="json")["register"] is True
+
+
+@given(STUDIES.filter(lambda made: isinstance(made.problem, Linear)))
+def test_registering_does_not_change_a_digest(made: Study) -> None:
+    registered = validate(made.model_dump(mode="json") | {"register": True})
+    assert registered.register
+    assert registered.trials() == made.trials()
+    assert registered.digest == made.digest
+
+
+@pytest.mark.parametrize("value", [2, "maybe", None, [True], "", 0.5])
+def test_what_is_no_switch_is_refused(value: Any) -> None:
+    refused(register=value)
+
+
+def test_a_temperature_cannot_be_registered() -> None:
+    body = {"problem": "planck(form=scaled)", "sigmas": [3000]}
+    assert study(**body).register is False
+    assert "no linear model" in refused(**body, register=True)
+    assert study(problem="ohm", register=True).register is True
+
+
 def test_no_body_starts_at_no_temperature() -> None:
     assert "kelvin" in refused(sigmas=[3000, 0], problem="planck")
 
@@ -333,6 +366,7 @@ def test_the_json_schema_holds_patterns_minima_and_defaults() -> None:
     assert fields["batch_sizes"]["items"]["minimum"] == 1
     assert fields["reduction"]["enum"] == ["mean", "sum"]
     assert fields["tail"]["enum"] == ["weight", "keep", "drop"]
+    assert fields["register"]["type"] == "boolean"
     assert fields["dtype"]["enum"] == ["float32", "float64"]
     assert all(fields[field]["minItems"] == 1 for field in LISTS)
     assert all(fields[field]["description"] for field in fields)
