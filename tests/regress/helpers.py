@@ -9,7 +9,21 @@ from hypothesis import strategies as st
 
 from regress.contamination import CONTAMINATIONS, Clean, Single, Vertical
 from regress.errors import InputError
-from regress.losses import L1, L2, LOSSES, Huber, SmoothL1
+from regress.losses import (
+    L1,
+    L2,
+    LOSSES,
+    Cauchy,
+    Fair,
+    GemanMcClure,
+    Huber,
+    LogCosh,
+    PseudoHuber,
+    Quantile,
+    SmoothL1,
+    Tukey,
+    Welsch,
+)
 from regress.orders import ORDERS, EasyToHard, HardToEasy, Sequential, Shuffled, Signed
 from regress.problems import PROBLEMS, Data, Linear, Ohm, Planck, Table
 from regress.results import parquet
@@ -49,6 +63,8 @@ ODD = st.text() | st.sampled_from(
     ]
 )
 SURROGATE = st.sampled_from(["ols", "oracle"])
+CONSTANT = st.floats(1e-15, 1e15)
+SCALE = st.sampled_from(["raw", "mad"])
 
 VALUES: dict[type[Form], st.SearchStrategy[Any]] = {
     Linear: st.builds(
@@ -72,8 +88,16 @@ VALUES: dict[type[Form], st.SearchStrategy[Any]] = {
     Vertical: st.builds(Vertical, fraction=st.floats(0, 1, exclude_max=True), shift=FINITE),
     L2: st.builds(L2),
     L1: st.builds(L1),
-    Huber: st.builds(Huber, delta=POSITIVE),
+    Huber: st.builds(Huber, delta=POSITIVE, scale=SCALE),
     SmoothL1: st.builds(SmoothL1, beta=POSITIVE),
+    PseudoHuber: st.builds(PseudoHuber, delta=CONSTANT, scale=SCALE),
+    LogCosh: st.builds(LogCosh, c=CONSTANT, scale=SCALE),
+    Fair: st.builds(Fair, c=CONSTANT, scale=SCALE),
+    Quantile: st.builds(Quantile, tau=st.floats(0, 1, exclude_min=True, exclude_max=True)),
+    Cauchy: st.builds(Cauchy, c=CONSTANT, scale=SCALE),
+    Welsch: st.builds(Welsch, c=CONSTANT, scale=SCALE),
+    GemanMcClure: st.builds(GemanMcClure, c=CONSTANT, scale=SCALE),
+    Tukey: st.builds(Tukey, c=CONSTANT, scale=SCALE),
     Shuffled: st.builds(Shuffled),
     Sequential: st.builds(Sequential),
     EasyToHard: st.builds(EasyToHard, surrogate=SURROGATE),
