@@ -7,7 +7,7 @@ import torch
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
-from regress.losses.loss import FAR, Constant, Loss, Positive, Scale, Tuned, near
+from regress.losses.loss import FAR, Constant, Loss, Positive, Scale, Tuned, near, square
 from regress.text import STRICT
 
 
@@ -52,7 +52,7 @@ class Quantile(Loss):
         return u * self.psi(u)
 
     def psi(self, u: torch.Tensor) -> torch.Tensor:
-        return u.sign().clamp(-self.tau, 1 - self.tau)
+        return u.sign().clamp_(-self.tau, 1 - self.tau)
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -109,11 +109,10 @@ class PseudoHuber(Tuned):
 
     def psi(self, u: torch.Tensor) -> torch.Tensor:
         inner = near(u, self.delta)
-        return inner / self._root(inner)
+        return inner.div_(self._root(inner))
 
     def _root(self, inner: torch.Tensor) -> torch.Tensor:
-        v = inner / self.delta
-        return (1 + v * v).sqrt()
+        return square(inner, self.delta).add_(1).sqrt_()
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -137,7 +136,7 @@ class LogCosh(Tuned):
         return torch.where(size < 1, inside, outside)
 
     def psi(self, u: torch.Tensor) -> torch.Tensor:
-        return self.c * (u / self.c).tanh()
+        return (u / self.c).tanh_().mul_(self.c)
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -160,7 +159,7 @@ class Fair(Tuned):
 
     def psi(self, u: torch.Tensor) -> torch.Tensor:
         inner = near(u, self.c)
-        return inner / (1 + (inner / self.c).abs())
+        return inner.div_((inner / self.c).abs_().add_(1))
 
 
 def _minus_log1p(v: torch.Tensor) -> torch.Tensor:

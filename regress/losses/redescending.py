@@ -3,7 +3,7 @@
 import torch
 from pydantic.dataclasses import dataclass
 
-from regress.losses.loss import FAR, Constant, Scale, Tuned, near
+from regress.losses.loss import FAR, Constant, Scale, Tuned, near, square
 from regress.text import STRICT
 
 
@@ -19,15 +19,14 @@ class Cauchy(Tuned):
     scale: Scale = "raw"
 
     def rho(self, u: torch.Tensor) -> torch.Tensor:
-        v = near(u, self.c) / self.c
+        v2 = square(near(u, self.c), self.c)
         beyond = (u.abs() / (FAR * self.c)).clamp(min=1)
-        # log(beyond) is 0 but where u is so far off that v stays at FAR.
-        return self.c * self.c * (0.5 * (v * v).log1p() + (beyond - 1).log1p())
+        # log(beyond) is 0 but where u is so far off that v2 stays at FAR**2.
+        return self.c * self.c * (0.5 * v2.log1p() + (beyond - 1).log1p())
 
     def psi(self, u: torch.Tensor) -> torch.Tensor:
         inner = near(u, self.c)
-        v = inner / self.c
-        return inner / (1 + v * v)
+        return inner.div_(square(inner, self.c).add_(1))
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -42,13 +41,11 @@ class Welsch(Tuned):
     scale: Scale = "raw"
 
     def rho(self, u: torch.Tensor) -> torch.Tensor:
-        v = near(u, self.c) / self.c
-        return (-0.5 * self.c * self.c) * (-v * v).expm1()
+        return (-0.5 * self.c * self.c) * (-square(near(u, self.c), self.c)).expm1()
 
     def psi(self, u: torch.Tensor) -> torch.Tensor:
         inner = near(u, self.c)
-        v = inner / self.c
-        return inner * (-v * v).exp()
+        return inner.mul_(square(inner, self.c).neg_().exp_())
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -64,13 +61,12 @@ class GemanMcClure(Tuned):
 
     def rho(self, u: torch.Tensor) -> torch.Tensor:
         inner = near(u, self.c)
-        v = inner / self.c
-        return 0.5 * inner * (inner / (1 + v * v))
+        return 0.5 * inner * (inner / (1 + square(inner, self.c)))
 
     def psi(self, u: torch.Tensor) -> torch.Tensor:
         inner = near(u, self.c)
-        v = inner / self.c
-        return inner / (1 + v * v) / (1 + v * v)
+        root = square(inner, self.c).add_(1)
+        return inner.div_(root).div_(root)
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -87,12 +83,10 @@ class Tukey(Tuned):
 
     def rho(self, u: torch.Tensor) -> torch.Tensor:
         inner = u.clamp(-self.c, self.c)
-        v = inner / self.c
-        v2 = v * v
+        v2 = square(inner, self.c)
         return inner * inner * (3 - v2 * (3 - v2)) / 6
 
     def psi(self, u: torch.Tensor) -> torch.Tensor:
         inner = u.clamp(-self.c, self.c)
-        v = inner / self.c
-        weight = 1 - v * v
-        return inner * weight * weight
+        root = square(inner, self.c).neg_().add_(1)
+        return inner.mul_(root).mul_(root)
