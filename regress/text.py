@@ -46,8 +46,8 @@ def parse(line: object, kind: str, table: Mapping[str, type[F]]) -> F:
 
     Raises InputError with the nearest name that exists, or the argument at fault.
     """
-    if isinstance(line, tuple(table.values())):
-        return line  # type: ignore[return-value]  # narrowed by the table's own types
+    if isinstance(line, Form) and line.name in table and isinstance(line, table[line.name]):
+        return line
     if not isinstance(line, str):
         raise InputError(f"{kind}: {line!r} is not a line of text such as {next(iter(table))}")
     match = _LINE.fullmatch(line.strip())

@@ -20,7 +20,21 @@ from regress.contamination import (
     Vertical,
 )
 from regress.errors import InputError
-from regress.losses import L1, L2, LOSSES, Huber, SmoothL1
+from regress.losses import (
+    L1,
+    L2,
+    LOSSES,
+    Cauchy,
+    Fair,
+    GemanMcClure,
+    Huber,
+    LogCosh,
+    PseudoHuber,
+    Quantile,
+    SmoothL1,
+    Tukey,
+    Welsch,
+)
 from regress.orders import ORDERS, EasyToHard, HardToEasy, OscillatingIn, OscillatingOut, Signed
 from regress.problems import PROBLEMS, Data, Linear, Ohm, Planck, Table
 from regress.results import parquet
@@ -64,6 +78,8 @@ FRACTION = st.just(0.0) | st.floats(0.001, 1, exclude_max=True)
 SURROGATE = st.sampled_from(["ols", "oracle", "trained", "self"])
 LEVEL = st.sampled_from(["example", "batch"])
 SORTED = (EasyToHard, HardToEasy, OscillatingIn, OscillatingOut, Signed)
+CONSTANT = st.floats(1e-15, 1e15)
+SCALE = st.sampled_from(["raw", "mad"])
 
 VALUES: dict[type[Form], st.SearchStrategy[Any]] = {
     Linear: st.builds(
@@ -95,10 +111,18 @@ VALUES: dict[type[Form], st.SearchStrategy[Any]] = {
     ),
     L2: st.builds(L2),
     L1: st.builds(L1),
-    Huber: st.builds(Huber, delta=POSITIVE),
+    Huber: st.builds(Huber, delta=POSITIVE, scale=SCALE),
     SmoothL1: st.builds(SmoothL1, beta=POSITIVE),
     **{cls: st.builds(cls) for cls in ORDERS.values() if cls not in SORTED},
     **{cls: st.builds(cls, surrogate=SURROGATE, level=LEVEL) for cls in SORTED},
+    PseudoHuber: st.builds(PseudoHuber, delta=CONSTANT, scale=SCALE),
+    LogCosh: st.builds(LogCosh, c=CONSTANT, scale=SCALE),
+    Fair: st.builds(Fair, c=CONSTANT, scale=SCALE),
+    Quantile: st.builds(Quantile, tau=st.floats(0, 1, exclude_min=True, exclude_max=True)),
+    Cauchy: st.builds(Cauchy, c=CONSTANT, scale=SCALE),
+    Welsch: st.builds(Welsch, c=CONSTANT, scale=SCALE),
+    GemanMcClure: st.builds(GemanMcClure, c=CONSTANT, scale=SCALE),
+    Tukey: st.builds(Tukey, c=CONSTANT, scale=SCALE),
 }
 
 

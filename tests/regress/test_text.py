@@ -93,12 +93,12 @@ def test_a_line_may_be_written_freely(line: str, value: object) -> None:
     ("line", "kind", "hint"),
     [
         ("hubber", "losses", "did you mean huber?"),
-        ("xyz", "losses", "expected one of huber, l1, l2, smooth-l1"),
+        ("xyz", "orders", "expected one of easy-to-hard, hard-to-easy, sequential, shuffled, signed"),
         ("easy-to-heart", "orders", "did you mean easy-to-hard?"),
         ("verticle(fraction=.1, shift=1)", "contaminations", "did you mean vertical?"),
         ("huber(dleta=1)", "losses", "did you mean delta?"),
         ("vertical(fraction=.1, sift=1)", "contaminations", "did you mean shift?"),
-        ("huber(xyz=1)", "losses", "expected one of delta"),
+        ("smooth-l1(xyz=1)", "losses", "expected one of beta"),
         ("l2(delta=1)", "losses", "it takes none"),
     ],
 )

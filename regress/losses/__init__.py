@@ -1,0 +1,45 @@
+"""Losses as pure elementwise functions of the residual u = prediction - target."""
+
+from regress.losses.convex import L1, L2, Fair, Huber, LogCosh, PseudoHuber, Quantile, SmoothL1
+from regress.losses.loss import Loss, Tuned, scaled_psi, scaled_rho
+from regress.losses.redescending import Cauchy, GemanMcClure, Tukey, Welsch
+from regress.losses.table import LossTable, load_losses
+
+LOSSES: LossTable = load_losses(
+    [
+        L2,
+        L1,
+        Huber,
+        SmoothL1,
+        PseudoHuber,
+        LogCosh,
+        Fair,
+        Quantile,
+        Cauchy,
+        Welsch,
+        GemanMcClure,
+        Tukey,
+    ]
+)
+
+__all__ = [
+    "L1",
+    "L2",
+    "LOSSES",
+    "Cauchy",
+    "Fair",
+    "GemanMcClure",
+    "Huber",
+    "LogCosh",
+    "Loss",
+    "LossTable",
+    "PseudoHuber",
+    "Quantile",
+    "SmoothL1",
+    "Tukey",
+    "Tuned",
+    "Welsch",
+    "load_losses",
+    "scaled_psi",
+    "scaled_rho",
+]

@@ -1,0 +1,74 @@
+"""What a loss is: rho(u) and psi(u) = rho'(u), elementwise, of the residual u = prediction - target.
+
+Both are written with operations that round the same in a vector as alone (+ - * /, abs, sign, clamp,
+where, sqrt, exp, expm1, log1p, tanh): a lane's bits may not depend on its neighbours. A step asks for
+psi alone: it works in place on tensors of its own, which saves most of its time.
+"""
+
+from abc import ABC, abstractmethod
+from typing import Annotated, Literal
+
+import torch
+from pydantic import Field
+
+from regress.text import Form
+
+Positive = Annotated[float, Field(gt=0)]
+# Its square and the square's inverse are numbers in float32 too.
+Constant = Annotated[float, Field(ge=1e-15, le=1e15)]
+Scale = Literal["raw", "mad"]
+
+# |u| / c from which on a loss has come to its limit in every digit; its square is a number in float32.
+FAR = 2.0**63
+
+
+class Loss(Form, ABC):
+    """A loss rho of the residual, and its derivative psi, the influence function."""
+
+    @abstractmethod
+    def rho(self, u: torch.Tensor) -> torch.Tensor:
+        """The loss of each residual; any shape, the shape and dtype kept."""
+
+    @abstractmethod
+    def psi(self, u: torch.Tensor) -> torch.Tensor:
+        """The derivative of `rho` at each residual; any shape, the shape and dtype kept."""
+
+    @property
+    def is_scaled(self) -> bool:
+        """Whether the constant is in units of the residuals' scale, and not of the target."""
+        return False
+
+
+class Tuned(Loss):
+    """A loss whose constant c has the residual's unit: rho_cs(u) = s**2 rho_c(u / s).
+
+    `scale` says what c is a multiple of: of 1 (raw), or of s = MAD / 0.6745 of the residuals of a
+    robust pilot fit (mad). `rho` and `psi` know of no s; who trains calls `scaled_rho`, `scaled_psi`.
+    """
+
+    scale: Scale
+
+    @property
+    def is_scaled(self) -> bool:
+        return self.scale == "mad"
+
+
+def scaled_rho(loss: Loss, u: torch.Tensor, s: torch.Tensor) -> torch.Tensor:
+    """s**2 rho(u / s): what `loss` is with its constant s times as large; s > 0 broadcasts to u."""
+    return s * (s * loss.rho(u / s))
+
+
+def scaled_psi(loss: Loss, u: torch.Tensor, s: torch.Tensor) -> torch.Tensor:
+    """s psi(u / s), the derivative of `scaled_rho`; s > 0 broadcasts to u."""
+    return s * loss.psi(u / s)
+
+
+def near(u: torch.Tensor, c: float) -> torch.Tensor:
+    """u, held where `square` of it is a number; a new tensor."""
+    return u.clamp(-FAR * c, FAR * c)
+
+
+def square(u: torch.Tensor, c: float) -> torch.Tensor:
+    """(u / c)**2; a new tensor."""
+    v = u / c
+    return v * v
