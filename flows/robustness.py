@@ -18,9 +18,8 @@ from prefect.task_runners import ThreadPoolTaskRunner
 from prefect.utilities.annotations import quote
 
 from flows.tags import flow_run_tags
-from regress.compare import Comparison
 from regress.load import load
-from regress.outcome import outcome_json
+from regress.outcome import Findings, outcome_json
 from regress.plots import scales
 from regress.shards import Evaluated, shards
 from regress.study import Study
@@ -31,6 +30,7 @@ from tasks.evaluate import evaluate
 from tasks.generate import generate
 from tasks.order import arrange
 from tasks.plot import plot
+from tasks.references import refer, track_references
 from tasks.summarise import summarise
 from tasks.track import open_execution, track
 from tasks.train import train
@@ -55,17 +55,17 @@ def robustness(study: Study = DEFAULT) -> dict[str, Any]:
         store = open_store()
         execution = open_execution(store, study, getpass.getuser(), flow_run_tags())
     try:
-        comparison = _run(study, execution, clock)
-        finish(execution, {"diverged_trials": comparison.diverged_trials})
+        findings = _run(study, execution, clock)
+        finish(execution, {"diverged_trials": findings.comparison.diverged_trials})
     except BaseException:
         fail(execution)
         raise
-    _publish(execution, comparison)
+    _publish(execution, findings)
     return {
         "study_run_id": execution.run_id,
         "experiment_id": execution.experiment_id,
         "tracking_uri": store.uri,
-        **outcome_json(study, comparison),
+        **outcome_json(study, findings),
         "seconds": clock.seconds,
     }
 
@@ -73,7 +73,7 @@ def robustness(study: Study = DEFAULT) -> dict[str, Any]:
 # Prefect looks for futures in every argument, field by field; what is quoted holds none.
 
 
-def _run(study: Study, execution: Execution, clock: "_Clock") -> Comparison:
+def _run(study: Study, execution: Execution, clock: "_Clock") -> Findings:
     cut = shards(study)
     with clock.stage("data"):
         clean = generate.submit(study.problem, study.seed, study.replicates)
@@ -92,6 +92,8 @@ def _run(study: Study, execution: Execution, clock: "_Clock") -> Comparison:
             order = orders[shard.contamination, shard.order]
             trained = train.submit(quote(shard), data, order)
             futures.append(evaluate.submit(quote(shard), data, clean, trained))
+        # Last in the queue: while they run, the trials' metrics come in and plots start.
+        referred = {c: refer.submit(study.problem, c, data, clean) for c, data in contaminated.items()}
         evaluated = [future.result() for future in futures]
     with clock.stage("track"):
         shared = scales(summary for shard in evaluated for summary in shard.summaries)
@@ -110,12 +112,16 @@ def _run(study: Study, execution: Execution, clock: "_Clock") -> Comparison:
         for count, future in enumerate(as_completed(tracked), 1):
             future.result()
             update_progress_artifact(progress, 100.0 * count / len(tracked))  # type: ignore[arg-type]
+        references = {c: future.result() for c, future in referred.items()}
+        for c, fitted in references.items():
+            track_references(quote(execution), c, quote(fitted))
     with clock.stage("summarise"):
-        return summarise(quote(execution), quote(study), quote(rows), quote(evaluated))
+        every = [reference for fitted in references.values() for reference in fitted]
+        return summarise(quote(execution), quote(study), quote(rows), quote(evaluated), quote(every))
 
 
-def _publish(execution: Execution, comparison: Comparison) -> None:
-    outcome = comparison.as_json()
+def _publish(execution: Execution, findings: Findings) -> None:
+    outcome = findings.comparison.as_json()
     create_table_artifact(
         outcome["best"], key="best-trials", description="The best shuffled trial by contamination"
     )

@@ -23,7 +23,7 @@ from regress.tracking.runs import FinishedRun, put
 from regress.tracking.store import Store, experiment
 
 _PARAM_LIMIT = 6000  # characters; MLflow refuses more
-_NAME_LIMIT = 250  # characters of a run's name
+NAME_LIMIT = 250  # characters of a run's name
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ def begin(store: Store, study: Study, user: str, tags: Mapping[str, str]) -> Exe
     """Opens the parent run of an execution, with the study and the environment as artifacts."""
     fields = study.model_dump(mode="json", exclude={"name"})
     execution = open_parent(store, study.name, "study", user, {"regress.study": study.digest, **tags})
-    params = [Param(name, _param(value)) for name, value in fields.items()]
+    params = [Param(name, param_text(value)) for name, value in fields.items()]
     store.client.log_batch(execution.run_id, params=params)
     attach(execution, {"study.yaml": study_yaml(study).encode()})
     return execution
@@ -115,13 +115,13 @@ def study_yaml(study: Study) -> str:
 
 def trial_params(trial: Trial) -> dict[str, str]:
     """A trial's fields as MLflow params, in the one text form."""
-    return {name: _param(value) for name, value in trial.model_dump(mode="json").items()}
+    return {name: param_text(value) for name, value in trial.model_dump(mode="json").items()}
 
 
 def _finished_run(execution: Execution, record: TrialRecord) -> FinishedRun:
     trial, at = record.summary.trial, now()
     return FinishedRun(
-        name=trial.label[:_NAME_LIMIT],
+        name=trial.label[:NAME_LIMIT],
         key=trial.digest,
         parent=execution.run_id,
         user=execution.user,
@@ -169,7 +169,8 @@ def _dataset_input(rows: RowsDigest) -> DatasetInput:
     return DatasetInput(entity, [InputTag(MLFLOW_DATASET_CONTEXT, "training")])
 
 
-def _param(value: Any) -> str:
+def param_text(value: Any) -> str:
+    """A field as MLflow param: a list with commas, cut off where MLflow would refuse it."""
     text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
     return text if len(text) <= _PARAM_LIMIT else text[: _PARAM_LIMIT - 1] + "…"
 
