@@ -30,7 +30,7 @@ _METRICS = {
     "val_median_abs_residual": "|residual| on held-out rows",
 }
 _CELL = ("contamination", "loss", "lr", "sigma", "batch")
-_TEXTS = ("contamination", "loss", "order", "exercise", "fit", "quantity", "verdict")
+_TEXTS = ("contamination", "loss", "order", "exercise", "fit", "quantity", "verdict", "by")
 _DONE: dict[Unit, str] = {"lanes": "trained", "trials": "tracked", "exercises": "tracked"}
 
 
@@ -67,19 +67,22 @@ def _plain(console: Console, totals: Mapping[Unit, int]) -> Listener:
 
 
 def show_outcome(console: Console, outcome: Mapping[str, Any]) -> None:
-    """The winners, what diverged and what an order changed."""
+    """The winners, beside the references; what diverged and what an order changed; published fits."""
     console.print(
         f"\n[bold]{outcome['study']}[/bold]: {outcome['trials']:,} trials ×"
         f" {outcome['replicates']:,} replicates, {outcome['lanes']:,} models",
         highlight=False,
     )
     console.print(_best(outcome["best"]) if outcome["best"] else "No shuffled trial stayed finite.")
+    _show_references(console, outcome)
     if outcome["diverged"]:
         console.print(_diverged(outcome["diverged"]))
     else:
         console.print("Nothing diverged.")
     if outcome["orders"]:
         console.print(_orders(outcome["orders"]))
+    if outcome.get("published"):
+        console.print(_published(outcome["published"]))
 
 
 def show_notebook(console: Console, outcome: Mapping[str, Any]) -> None:
@@ -152,6 +155,69 @@ def _best(rows: list[dict[str, Any]]) -> Table:
     for row in rows:
         table.add_row(*_cell(row), _number(row["median"]), _span(_number(row["q05"]), _number(row["q95"])))
     return table
+
+
+def _show_references(console: Console, outcome: Mapping[str, Any]) -> None:
+    """The references of each contamination, and which of their fits did not converge."""
+    rows = outcome.get("references", [])  # an execution of an earlier version has none
+    if not rows:
+        return
+    medians = {row["contamination"]: row["median"] for row in outcome["best"]}
+    names = list(dict.fromkeys(row["estimator"] for row in rows))
+    metric = _METRICS[rows[0]["metric"]]
+    table = _table(
+        f"Beside the field's own estimators: median {metric}; the trial's relative efficiency",
+        "contamination",
+        "best trial",
+        *names,
+        *(f"against {name}" for name in names),
+    )
+    table.caption = "Relative efficiency: mean squared error over the trial's; above 1 the trial is closer"
+    table.caption_justify = "left"
+    for contamination in dict.fromkeys(row["contamination"] for row in rows):
+        own = {row["estimator"]: row for row in rows if row["contamination"] == contamination}
+        table.add_row(
+            contamination,
+            _number(medians.get(contamination)),
+            *(_number(own[name]["median"]) for name in names),
+            *(_efficiency(own[name]["efficiency"]) for name in names),
+        )
+    console.print(table)
+    for row in rows:
+        if row["converged"] < 1:
+            console.print(
+                f"{row['estimator']} has no fit in {1 - row['converged']:.0%} of the replicates under"
+                f" {row['contamination']}",
+                highlight=False,
+            )
+
+
+def _efficiency(value: float | None) -> str:
+    return "–" if value is None else f"{value:.3g}"
+
+
+def _published(rows: list[dict[str, Any]]) -> Table:
+    names = rows[0]["parameters"]
+    agreeing = sum(row["agrees"] for row in rows)
+    table = _table(
+        f"Published fits to the whole table, found here to within their digits: {agreeing} of {len(rows)}",
+        "fit",
+        "by",
+        *names,
+        "scale",
+        "off by",
+    )
+    for row in rows:
+        off = f"{row['deviation']:.1g}" if row["agrees"] else f"[bold red]{row['deviation']:.2g}[/]"
+        there = [f"{value:.5f}" for value in row["published"]]
+        here = [f"{value:.5f}" for value in row["here"]]
+        table.add_row(row["fit"], row["source"], *there, _optional(row["published_scale"]), "")
+        table.add_row("", row["library"], *here, _optional(row["scale"]), off)
+    return table
+
+
+def _optional(value: float | None) -> str:
+    return "" if value is None else f"{value:.5f}"
 
 
 def _diverged(rows: list[dict[str, Any]]) -> Table:

@@ -24,7 +24,7 @@ from regress.compare import Comparison
 from regress.errors import ServiceLost
 from regress.home import home
 from regress.load import load
-from regress.outcome import outcome_json
+from regress.outcome import Findings, outcome_json
 from regress.plots import scales
 from regress.shards import Evaluated, Shard, shards
 from regress.spool import Spool
@@ -39,6 +39,7 @@ from tasks.generate import generate
 from tasks.order import arrange
 from tasks.plot import plot
 from tasks.progress import advance
+from tasks.references import refer, track_references
 from tasks.register import register
 from tasks.summarise import summarise
 from tasks.track import open_execution, track
@@ -68,14 +69,14 @@ def robustness(study: Study = DEFAULT, resume: bool = False) -> dict[str, Any]:
         mark_crashed(execution.interrupted)
     with held(store.client, execution.run_id):
         spool = Spool(home() / "spool" / execution.run_id)
-        comparison, champion = _guarded(study, execution, spool, clock)
+        findings, champion = _guarded(study, execution, spool, clock)
         spool.clear()
-    _publish(execution, comparison)
+    _publish(execution, findings)
     return {
         "study_run_id": execution.run_id,
         "experiment_id": execution.experiment_id,
         "tracking_uri": store.uri,
-        **outcome_json(study, comparison),
+        **outcome_json(study, findings),
         "model": champion.as_json() if champion else None,
         "seconds": clock.seconds,
     }
@@ -83,13 +84,13 @@ def robustness(study: Study = DEFAULT, resume: bool = False) -> dict[str, Any]:
 
 def _guarded(
     study: Study, execution: Execution, spool: Spool, clock: "_Clock"
-) -> tuple[Comparison, Champion | None]:
+) -> tuple[Findings, Champion | None]:
     """Runs the study; whatever stops it, the parent run says so, and the next attempt can take it up."""
     try:
         describe(execution, study)
-        comparison = _run(study, execution, spool, clock)
-        champion = _register(study, execution, comparison, clock)
-        finish(execution, {"diverged_trials": comparison.diverged_trials})
+        findings = _run(study, execution, spool, clock)
+        champion = _register(study, execution, findings.comparison, clock)
+        finish(execution, {"diverged_trials": findings.comparison.diverged_trials})
     except ServiceLost:
         raise  # nothing can be told to a store that is away
     except (KeyboardInterrupt, TerminationSignal):
@@ -98,13 +99,13 @@ def _guarded(
     except BaseException:
         stop(execution, "FAILED")
         raise
-    return comparison, champion
+    return findings, champion
 
 
 # Prefect looks for futures in every argument, field by field; what is quoted holds none.
 
 
-def _run(study: Study, execution: Execution, spool: Spool, clock: "_Clock") -> Comparison:
+def _run(study: Study, execution: Execution, spool: Spool, clock: "_Clock") -> Findings:
     cut = shards(study)
     with clock.stage("data"):
         clean = generate.submit(study.problem, study.seed, study.replicates)
@@ -127,6 +128,8 @@ def _run(study: Study, execution: Execution, spool: Spool, clock: "_Clock") -> C
             order = orders[shard.contamination, shard.order, shard.schedule.batch_size]
             trained = train.submit(quote(shard), data, order)
             futures.append(evaluate.submit(quote(shard), data, clean, trained, quote(spool)))
+        # Last in the queue: while they run, the trials' metrics come in and plots start.
+        referred = {c: refer.submit(study.problem, c, data, clean) for c, data in contaminated.items()}
         evaluated: list[Evaluated] = [future.result() for future in futures]
     with clock.stage("track"):
         shared = scales(summary for shard in evaluated for summary in shard.summaries)
@@ -146,8 +149,12 @@ def _run(study: Study, execution: Execution, spool: Spool, clock: "_Clock") -> C
         for count, future in enumerate(as_completed(tracked), 1):
             future.result()
             update_progress_artifact(progress, 100.0 * count / len(tracked))  # type: ignore[arg-type]
+        references = {c: future.result() for c, future in referred.items()}
+        for c, fitted in references.items():
+            track_references(quote(execution), c, quote(fitted))
     with clock.stage("summarise"):
-        return summarise(quote(execution), quote(study), quote(rows), quote(evaluated))
+        every = [reference for fitted in references.values() for reference in fitted]
+        return summarise(quote(execution), quote(study), quote(rows), quote(evaluated), quote(every))
 
 
 def _is_recorded(shard: Shard, execution: Execution) -> bool:
@@ -167,8 +174,8 @@ def _register(
         return register(quote(execution), quote(study), quote(comparison))
 
 
-def _publish(execution: Execution, comparison: Comparison) -> None:
-    outcome = comparison.as_json()
+def _publish(execution: Execution, findings: Findings) -> None:
+    outcome = findings.comparison.as_json()
     create_table_artifact(
         outcome["best"], key="best-trials", description="The best shuffled trial by contamination"
     )

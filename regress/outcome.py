@@ -4,6 +4,7 @@ import io
 import json
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -13,37 +14,55 @@ import pyarrow.parquet as pq
 from regress.compare import Comparison
 from regress.plots import study_plots
 from regress.problems import Data
+from regress.published import Check
+from regress.references import Beside
 from regress.results import parquet
 from regress.shards import Evaluated
 from regress.study import Study
+
+
+@dataclass(frozen=True)
+class Findings:
+    """A study's trials against one another, beside the field's own estimators and what others published."""
+
+    comparison: Comparison
+    references: tuple[Beside, ...]
+    published: tuple[Check, ...]  # only of a data set that others have published fits to
 
 
 def outcome_files(
     study: Study,
     contaminated: Mapping[str, Data],
     evaluated: Sequence[Evaluated],
-    comparison: Comparison,
+    findings: Findings,
 ) -> dict[str, bytes]:
     """The execution's artifacts by path: the results, the contaminated rows, the comparison, figures."""
     summaries = [summary for shard in evaluated for summary in shard.summaries]
-    plots = study_plots(study, summaries, comparison.orders)
+    plots = study_plots(study, summaries, findings.comparison.orders)
     return {
         "results.parquet": parquet([shard.table for shard in evaluated]),
         "contaminated.parquet": _contaminated(contaminated),
-        "comparison.json": as_json(outcome_json(study, comparison)).encode(),
+        "comparison.json": as_json(outcome_json(study, findings)).encode(),
+        **({"published.json": as_json(_published(findings)).encode()} if findings.published else {}),
         **{f"plots/{name}": png for name, png in plots.items()},
     }
 
 
-def outcome_json(study: Study, comparison: Comparison) -> dict[str, Any]:
+def outcome_json(study: Study, findings: Findings) -> dict[str, Any]:
     trials = len(study.trials())
     return {
         "study": study.name,
         "trials": trials,
         "replicates": study.replicates,
         "lanes": trials * study.replicates,
-        **comparison.as_json(),
+        **findings.comparison.as_json(),
+        "references": [asdict(row) for row in findings.references],
+        **({"published": _published(findings)} if findings.published else {}),
     }
+
+
+def _published(findings: Findings) -> list[dict[str, Any]]:
+    return [check.as_json() for check in findings.published]
 
 
 def as_json(content: Any) -> str:

@@ -5,9 +5,11 @@ from collections.abc import Mapping, Sequence
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from regress.compare import Comparison, compare
-from regress.outcome import outcome_files
+from regress.compare import compare
+from regress.outcome import Findings, outcome_files
 from regress.problems import Data
+from regress.published import checks
+from regress.references import Reference, beside
 from regress.shards import Evaluated
 from regress.study import Study
 from regress.tracking.record import Execution, attach
@@ -16,7 +18,7 @@ from regress.tracking.record import Execution, attach
 @task(
     name="summarise",
     task_run_name="summarise {study.name}",
-    description="Winners, what diverged, what an order changed; results.parquet and the figures.",
+    description="Winners, what diverged, what an order changed, the references; files and figures.",
     cache_policy=NO_CACHE,
 )
 def summarise(
@@ -24,8 +26,10 @@ def summarise(
     study: Study,
     contaminated: Mapping[str, Data],
     evaluated: Sequence[Evaluated],
-) -> Comparison:
+    references: Sequence[Reference],
+) -> Findings:
     summaries = [summary for shard in evaluated for summary in shard.summaries]
     comparison = compare(summaries, study.problem.ranking, study.seed)
-    attach(execution, outcome_files(study, contaminated, evaluated, comparison))
-    return comparison
+    findings = Findings(comparison, beside(references, summaries, comparison.best), checks(study.problem))
+    attach(execution, outcome_files(study, contaminated, evaluated, findings))
+    return findings

@@ -26,7 +26,7 @@ from regress.tracking.store import Store, experiment
 
 FLOW_RUN = "prefect.flow_run_id"  # the tag that names the flow run that made an execution
 _PARAM_LIMIT = 6000  # characters; MLflow refuses more
-_NAME_LIMIT = 250  # characters of a run's name
+NAME_LIMIT = 250  # characters of a run's name
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ def take_up(store: Store, run: Run, user: str, tags: Mapping[str, str]) -> Execu
 def describe(execution: Execution, study: Study) -> None:
     """Gives the parent run the study's fields, and the study and the environment as artifacts."""
     fields = study.model_dump(mode="json", exclude={"name"})
-    params = [Param(name, _param(value)) for name, value in fields.items()]
+    params = [Param(name, param_text(value)) for name, value in fields.items()]
     execution.store.client.log_batch(execution.run_id, params=params)
     attach(execution, {"study.yaml": study_yaml(study).encode(), **environment_file()})
 
@@ -150,13 +150,13 @@ def study_yaml(study: Study) -> str:
 
 def trial_params(trial: Trial) -> dict[str, str]:
     """A trial's fields as MLflow params, in the one text form."""
-    return {name: _param(value) for name, value in trial.model_dump(mode="json").items()}
+    return {name: param_text(value) for name, value in trial.model_dump(mode="json").items()}
 
 
 def _finished_run(execution: Execution, record: TrialRecord) -> FinishedRun:
     trial, at = record.summary.trial, now()
     return FinishedRun(
-        name=trial.label[:_NAME_LIMIT],
+        name=trial.label[:NAME_LIMIT],
         key=trial.digest,
         parent=execution.run_id,
         user=execution.user,
@@ -204,7 +204,8 @@ def _dataset_input(rows: RowsDigest) -> DatasetInput:
     return DatasetInput(entity, [InputTag(MLFLOW_DATASET_CONTEXT, "training")])
 
 
-def _param(value: Any) -> str:
+def param_text(value: Any) -> str:
+    """A field as MLflow param: a list with commas, cut off where MLflow would refuse it."""
     text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
     return text if len(text) <= _PARAM_LIMIT else text[: _PARAM_LIMIT - 1] + "…"
 
