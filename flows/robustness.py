@@ -19,6 +19,7 @@ from prefect.utilities.annotations import quote
 
 from flows.tags import flow_run_tags
 from regress.compare import Comparison
+from regress.headline import sure
 from regress.load import load
 from regress.outcome import outcome_json
 from regress.plots import scales
@@ -26,6 +27,7 @@ from regress.shards import Evaluated, shards
 from regress.study import Study
 from regress.tracking.record import Execution, fail, finish
 from regress.tracking.store import open_store
+from regress.tracking.view import present, way
 from tasks.contaminate import contaminate
 from tasks.evaluate import evaluate
 from tasks.generate import generate
@@ -56,6 +58,7 @@ def robustness(study: Study = DEFAULT) -> dict[str, Any]:
         execution = open_execution(store, study, getpass.getuser(), flow_run_tags())
     try:
         comparison = _run(study, execution, clock)
+        present(execution, study, outcome_json(study, comparison))
         finish(execution, {"diverged_trials": comparison.diverged_trials})
     except BaseException:
         fail(execution)
@@ -119,14 +122,13 @@ def _publish(execution: Execution, comparison: Comparison) -> None:
     create_table_artifact(
         outcome["best"], key="best-trials", description="The best shuffled trial by contamination"
     )
-    sure = [row for row in outcome["orders"] if row["p_holm"] is not None and row["p_holm"] < 0.05]
-    strongest = sorted(sure, key=lambda row: -abs(row["log_ratio"]))[:20]
     create_table_artifact(
-        strongest,
+        sure(outcome["orders"])[:20],
         key="order-effects",
         description="Where an order changed the error most (Holm p < .05, up to 20 cells)",
     )
-    create_link_artifact(execution.address, key="mlflow", link_text="This execution in MLflow")
+    address = way(execution.store, execution.experiment_id, execution.run_id)
+    create_link_artifact(address, key="mlflow", link_text="Compare this execution's trials in MLflow")
 
 
 class _Clock:
