@@ -60,6 +60,7 @@ def view_state(study: Study, run_id: str) -> dict[str, Any]:
             metricKey="param_error",
             selectedMetricKeys=["param_error"],
             xAxisKey="step",
+            lineSmoothness=0,
             scaleType="log",
         ),
     ]
