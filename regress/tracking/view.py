@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from mlflow.entities import LifecycleStage, Run
 from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import RESOURCE_DOES_NOT_EXIST, ErrorCode
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NOTE
@@ -52,28 +53,13 @@ def view_state(study: Study, run_id: str) -> dict[str, Any]:
     """
     metric = final_metric(study.problem.ranking)
     axes = [*_AXES, *(["batch_size"] if len(study.batch_sizes) > 1 else [])]
-    charts = [
-        _chart("PARALLEL", "settings", selectedParams=axes, selectedMetrics=[metric]),
-        _chart(
-            "LINE",
-            "error",
-            metricKey="param_error",
-            selectedMetricKeys=["param_error"],
-            xAxisKey="step",
-            lineSmoothness=0,
-            scaleType="log",
-        ),
-    ]
-    if len(study.lrs) > 1 and len(study.sigmas) > 1:  # else there is no plane to draw over
-        plane = {"xaxis": ("lr", "PARAM"), "yaxis": ("sigma", "PARAM"), "zaxis": (metric, "METRIC")}
-        named = {axis: {"key": key, "type": kind} for axis, (key, kind) in plane.items()}
-        charts.insert(1, _chart("CONTOUR", "error", **named))
+    columns = [f"params.`{name}`" for name in axes]
+    columns += [f"metrics.`{name}`" for name in (metric, *_COLUMNS)]
     return {
         "searchFilter": f"tags.`{MLFLOW_PARENT_RUN_ID}` = '{run_id}' and tags.`regress.kind` = 'trial'",
         "orderByKey": f"metrics.`{metric}`",
         "orderByAsc": True,
-        "selectedColumns": [f"params.`{name}`" for name in axes]
-        + [f"metrics.`{name}`" for name in (metric, *_COLUMNS)],
+        "selectedColumns": columns,
         "runsHiddenMode": "SHOW_ALL",
         "groupBy": {
             "aggregateFunction": "average",
@@ -88,7 +74,7 @@ def view_state(study: Study, run_id: str) -> dict[str, Any]:
             # Where the page puts a chart of each metric that has none.
             _section("metrics", "Model metrics", display=False),
         ],
-        "compareRunCharts": charts,
+        "compareRunCharts": _charts(study, axes, metric),
     }
 
 
@@ -163,7 +149,7 @@ def _caveat(trials: int) -> str:
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
     """Markdown of the first rows, with a line on how many more there are."""
     shown = (head, ["---"] * len(head), *rows[:_ROWS])
-    lines = [f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in row)} |" for row in shown]
+    lines = ["| " + " | ".join(text.replace("|", "\\|") for text in row) + " |" for row in shown]
     more = len(rows) - _ROWS
     return [*lines, "", *([f"and {more} more in `comparison.json`", ""] if more > 0 else [])]
 
@@ -183,6 +169,28 @@ def _chart(kind: str, section: str, **settings: Any) -> dict[str, Any]:
     return {**card, "deleted": False, "isGenerated": False, **settings}
 
 
+def _charts(study: Study, axes: list[str], metric: str) -> list[dict[str, Any]]:
+    parallel = _chart("PARALLEL", "settings", selectedParams=axes, selectedMetrics=[metric])
+    contour = _chart(
+        "CONTOUR",
+        "error",
+        xaxis={"key": "lr", "type": "PARAM"},
+        yaxis={"key": "sigma", "type": "PARAM"},
+        zaxis={"key": metric, "type": "METRIC"},
+    )
+    line = _chart(
+        "LINE",
+        "error",
+        metricKey="param_error",
+        selectedMetricKeys=["param_error"],
+        xAxisKey="step",
+        lineSmoothness=0,
+        scaleType="log",
+    )
+    is_plane = len(study.lrs) > 1 and len(study.sigmas) > 1
+    return [parallel, contour, line] if is_plane else [parallel, line]
+
+
 def _section(uuid: str, name: str, display: bool = True, **settings: int) -> dict[str, Any]:
     fixed = {"isReordered": False, "deleted": False, "isGenerated": False}
     return {"uuid": uuid, "name": name, "display": display, **fixed, **settings}
@@ -191,14 +199,20 @@ def _section(uuid: str, name: str, display: bool = True, **settings: int) -> dic
 def _prune(store: Store, experiment_id: str, latest: str) -> None:
     """Deletes our views but the `latest` and the next newest ones; other people's have other keys."""
     tags = store.client.get_experiment(experiment_id).tags
-    others = [key.removeprefix(_OURS) for key in tags if key.startswith(_OURS)]
-    others.remove(latest)
+    ours = [key.removeprefix(_OURS) for key in tags if key.startswith(_OURS)]
+    others = [run_id for run_id in ours if run_id != latest]
     for run_id in sorted(others, key=lambda run_id: _started(store, run_id), reverse=True)[KEPT - 1 :]:
         with _unless_gone():  # another execution prunes too
             store.client.delete_experiment_tag(experiment_id, _OURS + run_id)
         with _unless_gone():
-            note = store.client.get_run(run_id).data.tags.get(MLFLOW_RUN_NOTE, "")
-            store.client.set_tag(run_id, MLFLOW_RUN_NOTE, note.replace(_share_key(run_id), ""))
+            _unlink(store.client.get_run(run_id), store)
+
+
+def _unlink(run: Run, store: Store) -> None:
+    """Lets a description's link lead to the plain list of runs, its view being gone."""
+    note, key = run.data.tags.get(MLFLOW_RUN_NOTE, ""), _share_key(run.info.run_id)
+    if key in note and run.info.lifecycle_stage == LifecycleStage.ACTIVE:
+        store.client.set_tag(run.info.run_id, MLFLOW_RUN_NOTE, note.replace(key, ""))
 
 
 def _started(store: Store, run_id: str) -> int:

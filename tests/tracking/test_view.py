@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from mlflow import MlflowClient
 
@@ -117,6 +117,8 @@ def test_where_nothing_stayed_finite_the_description_says_so(outcome: dict[str, 
     assert "| clean | l2 | 16 of 16 | 3 |" in text
 
 
+@example(name="a|b")
+@example(name="x" * 900)
 @given(name=st.text(st.characters(exclude_categories=["C", "Z"]), min_size=1, max_size=900))
 def test_a_description_of_any_names_fits_a_tag_and_keeps_its_tables(
     outcome: dict[str, Any], name: str
@@ -174,6 +176,15 @@ def test_an_execution_that_outlasts_newer_ones_keeps_its_own_view(
         present(execution, grid(), outcome)
     assert f"mlflow.sharedViewState.regress-{slow.run_id}" in shared(store)
     assert len(shared(store)) == KEPT
+
+
+def test_the_view_of_a_deleted_run_makes_way(store: Store, outcome: dict[str, Any]) -> None:
+    first, *others = executions(store, KEPT + 1)
+    present(first, grid(), outcome)
+    store.client.delete_run(first.run_id)
+    for execution in others:
+        present(execution, grid(), outcome)
+    assert f"mlflow.sharedViewState.regress-{first.run_id}" not in shared(store)
 
 
 def test_a_view_whose_run_is_gone_makes_way(store: Store, outcome: dict[str, Any]) -> None:
