@@ -20,6 +20,8 @@ from rich.console import Console
 from regress.errors import InputError, ServiceLost
 
 if TYPE_CHECKING:
+    from mlflow.entities import Run
+
     from regress.study import Study
     from regress.tracking.store import Store
     from tasks.progress import Unit
@@ -66,7 +68,7 @@ def run(
     from regress.load import load
 
     chosen = load(study, assignments or [])
-    _check_writable(json)
+    _check_writable("--json", json)
     trials = len(chosen.trials())
     totals: dict[Unit, int] = {"lanes": trials * chosen.replicates, "trials": trials}
     store = _open(chosen.name)
@@ -92,7 +94,7 @@ def notebook(
     """Run the notebook's exercises and find each number that it printed in its ensemble."""
     from regress.notebook import CONTROL, EXERCISES, REPLICATES, distinct_trials
 
-    _check_writable(json)
+    _check_writable("--json", json)
     seeds = replicates or REPLICATES
     models = seeds * len(distinct_trials((*EXERCISES, CONTROL), companions=False))
     totals: dict[Unit, int] = {"lanes": models, "exercises": len(EXERCISES) + 1}
@@ -104,7 +106,7 @@ def notebook(
 
     console = _console()
     show_notebook(console, outcome)
-    show_way(console, store, outcome)
+    show_way(console, store, store.run_address(outcome["experiment_id"], outcome["study_run_id"]))
     verdicts = [row["inside"] is not False for row in outcome["rows"]]
     verdicts += [row["inside"] is False for row in outcome["controls"]]
     if not all(verdicts):
@@ -114,13 +116,33 @@ def notebook(
 @app.command()
 def show(
     run: Annotated[str, typer.Argument(help="An execution's run id, or latest.")] = "latest",
+    sort: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="List trials by a param or metric; from the largest with -NAME."),
+    ] = None,
+    where: Annotated[
+        str | None,
+        typer.Option(
+            metavar="CONDITIONS",
+            help="List only trials that meet e.g. 'loss=huber and lr<1'; with = != < <= > >=.",
+        ),
+    ] = None,
+    csv: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Write the trials, each with all its params and final metrics."),
+    ] = None,
 ) -> None:
-    """Print the comparison of a recorded execution."""
+    """Print the comparison of a recorded execution, or list its trials."""
     from regress.tracking.read import comparison, find_execution
     from regress.tracking.store import open_store
 
+    _check_writable("--csv", csv)
     store = open_store()
-    _show(_console(), comparison(store, find_execution(store, run)), store)
+    execution = find_execution(store, run)
+    if any(option is not None for option in (sort, where, csv)):
+        _list_trials(store, execution, sort, where, csv)
+    else:
+        _show(_console(), comparison(store, execution), store)
 
 
 @app.command()
@@ -181,10 +203,29 @@ def _console() -> Console:
 
 def _show(console: Console, outcome: dict[str, Any], store: "Store") -> None:
     from flows.console import show_outcome, show_way
+    from regress.tracking.view import way
 
     show_outcome(console, outcome)
-    show_way(console, store, outcome)
+    show_way(console, store, way(store, outcome["experiment_id"], outcome["study_run_id"]))
     console.print(f"Show this again: [bold]regress show {outcome['study_run_id']}[/bold]", highlight=False)
+
+
+def _list_trials(
+    store: "Store", execution: "Run", sort: str | None, where: str | None, csv: Path | None
+) -> None:
+    from flows.console import show_trials
+    from regress.tracking.read import as_csv, trials
+    from regress.where import arrange, parse_conditions, select
+
+    conditions = () if where is None else parse_conditions(where)
+    every = trials(store, execution)
+    rows = select(every if sort is None else arrange(every, sort), conditions)
+    console = _console()
+    named = [condition.name for condition in conditions]
+    show_trials(console, rows, len(every), named if sort is None else [*named, sort.removeprefix("-")])
+    if csv is not None:
+        csv.write_text(as_csv(rows), encoding="utf-8")
+        console.print(f"Wrote {len(rows):,} trials to {csv}", highlight=False, soft_wrap=True)
 
 
 def _open(name: str) -> "Store":
@@ -236,9 +277,9 @@ def _write_json(file: Path | None, content: object) -> None:
         file.write_text(as_json(content) + "\n")
 
 
-def _check_writable(file: Path | None) -> None:
+def _check_writable(option: str, file: Path | None) -> None:
     if file is not None and (file.is_dir() or not os.access(file.parent, os.W_OK)):
-        raise InputError(f"--json: cannot write {file}, expected a file in a folder that exists")
+        raise InputError(f"{option}: cannot write {file}, expected a file in a folder that exists")
 
 
 def _start_prefect() -> None:

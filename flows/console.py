@@ -1,7 +1,6 @@
 """What the command prints: progress while a study runs, its outcome as tables."""
 
-import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -18,17 +17,17 @@ from rich.progress import (
 )
 from rich.table import Table
 
+from regress.headline import RANKINGS, cell, number, ratio, span, strongest, sure
 from tasks.progress import Listener, Unit
 
 if TYPE_CHECKING:
     from regress.tracking.store import Store
+    from regress.where import Fields
 
 _STRONGEST = 8  # order effects in the table
-_LEVEL = 0.05
-_METRICS = {
-    "param_error": "parameter error",
-    "val_median_abs_residual": "|residual| on held-out rows",
-}
+_SHOWN = 20  # trials in a table of them
+_GRID = ("contamination", "loss", "lr", "sigma", "order", "batch_size")
+_FINALS = ("val_median_abs_residual", "final_param_error", "excess_risk", "diverged_fraction")
 _CELL = ("contamination", "loss", "lr", "sigma", "batch")
 _TEXTS = ("contamination", "loss", "order", "exercise", "fit", "quantity", "verdict", "by")
 _DONE: dict[Unit, str] = {"lanes": "trained", "trials": "tracked", "exercises": "tracked"}
@@ -85,6 +84,32 @@ def show_outcome(console: Console, outcome: Mapping[str, Any]) -> None:
         console.print(_published(outcome["published"]))
 
 
+def show_trials(console: Console, rows: "Sequence[Fields]", total: int, named: Sequence[str]) -> None:
+    """The first trials of a choice: how far off they are, and which of grid and `named` fields vary."""
+    if not rows:
+        console.print(f"\nNone of {total:,} trials meets the conditions.", highlight=False)
+        return
+    title = f"{len(rows):,} of {total:,} trials" if len(rows) < total else f"{total:,} trials"
+    columns = _columns(rows, named)
+    table = _table(title, *columns)
+    for row in rows[:_SHOWN]:
+        table.add_row(*(_value(row.get(column)) for column in columns))
+    console.print(table)
+    if len(rows) > _SHOWN:
+        console.print(f"and {len(rows) - _SHOWN:,} more: --csv FILE writes all", highlight=False)
+
+
+def _columns(rows: "Sequence[Fields]", named: Sequence[str]) -> list[str]:
+    values = {name: {row.get(name) for row in rows} for name in (*_GRID, *_FINALS, *named)}
+    varying = [name for name in (*_GRID, *named) if len(values[name]) > 1]
+    finals = [name for name in _FINALS if values[name] != {None}]
+    return list(dict.fromkeys([*varying, *finals]))
+
+
+def _value(value: str | float | None) -> str:
+    return escape(value) if isinstance(value, str) else number(value)
+
+
 def show_notebook(console: Console, outcome: Mapping[str, Any]) -> None:
     """Each number that the notebook printed in its ensemble, the controls last."""
     table = _table(
@@ -118,9 +143,8 @@ def _quantiles(row: Mapping[str, Any]) -> tuple[str, ...]:
     return row["exercise"], row["fit"], row["quantity"], shown, *numbers, gone
 
 
-def show_way(console: Console, store: "Store", outcome: Mapping[str, Any]) -> None:
+def show_way(console: Console, store: "Store", url: str) -> None:
     """Where to look further: the address in MLflow's UI, and what starts it where no server runs."""
-    url = store.run_address(outcome["experiment_id"], outcome["study_run_id"])
     if store.ui_command:
         command = escape(store.ui_command)
         console.print(f"\nCompare in MLflow: [bold]{command}[/bold], then open", highlight=False)
@@ -150,10 +174,10 @@ def _table(title: str, *columns: str) -> Table:
 
 
 def _best(rows: list[dict[str, Any]]) -> Table:
-    metric = _METRICS[rows[0]["metric"]]
+    metric = RANKINGS[rows[0]["metric"]]
     table = _table(f"Best shuffled trial by median {metric}", *_CELL, "median", "5–95 %")
     for row in rows:
-        table.add_row(*_cell(row), _number(row["median"]), _span(_number(row["q05"]), _number(row["q95"])))
+        table.add_row(*cell(row), number(row["median"]), span(number(row["q05"]), number(row["q95"])))
     return table
 
 
@@ -164,7 +188,7 @@ def _show_references(console: Console, outcome: Mapping[str, Any]) -> None:
         return
     medians = {row["contamination"]: row["median"] for row in outcome["best"]}
     names = list(dict.fromkeys(row["estimator"] for row in rows))
-    metric = _METRICS[rows[0]["metric"]]
+    metric = RANKINGS[rows[0]["metric"]]
     table = _table(
         f"Beside the field's own estimators: median {metric}; the trial's relative efficiency",
         "contamination",
@@ -178,8 +202,8 @@ def _show_references(console: Console, outcome: Mapping[str, Any]) -> None:
         own = {row["estimator"]: row for row in rows if row["contamination"] == contamination}
         table.add_row(
             contamination,
-            _number(medians.get(contamination)),
-            *(_number(own[name]["median"]) for name in names),
+            number(medians.get(contamination)),
+            *(number(own[name]["median"]) for name in names),
             *(_efficiency(own[name]["efficiency"]) for name in names),
         )
     console.print(table)
@@ -231,47 +255,23 @@ def _diverged(rows: list[dict[str, Any]]) -> Table:
 
 
 def _orders(rows: list[dict[str, Any]]) -> Table:
-    sure = [row for row in rows if row["p_holm"] is not None and row["p_holm"] < _LEVEL]
-    raised = sum(row["log_ratio"] > 0 for row in sure)
+    found = sure(rows)
+    raised = sum(row["log_ratio"] > 0 for row in found)
     table = _table(
-        f"What the order changed: the error in {len(sure)} of {len(rows)} cells (Holm p < .05), raised in"
-        f" {raised}, lowered in {len(sure) - raised}; the strongest",
+        f"What the order changed: the error in {len(found)} of {len(rows)} cells (Holm p < .05), raised in"
+        f" {raised}, lowered in {len(found) - raised}; the strongest",
         "order",
         *_CELL,
         "× shuffled's",
         "95 %",
         "p",
     )
-    for row in _strongest(sure):
+    for row in strongest(found, _STRONGEST):
         table.add_row(
             row["order"],
-            *_cell(row),
-            _ratio(row["log_ratio"]),
-            _span(_ratio(row["lo"]), _ratio(row["hi"])),
+            *cell(row),
+            ratio(row["log_ratio"]),
+            span(ratio(row["lo"]), ratio(row["hi"])),
             f"{row['p_holm']:.2g}",
         )
     return table
-
-
-def _strongest(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The strongest effect of each order under each contamination and loss, and of those the first few."""
-    chosen: dict[tuple[str, ...], dict[str, Any]] = {}
-    for row in sorted(rows, key=lambda row: -abs(row["log_ratio"])):
-        chosen.setdefault((row["order"], row["contamination"], row["loss"]), row)
-    return list(chosen.values())[:_STRONGEST]
-
-
-def _cell(row: dict[str, Any]) -> tuple[str, ...]:
-    return row["contamination"], row["loss"], f"{row['lr']:g}", f"{row['sigma']:g}", str(row["batch_size"])
-
-
-def _span(low: str, high: str) -> str:
-    return f"{low} – {high}"
-
-
-def _number(value: float | None) -> str:
-    return "∞" if value is None or value == float("inf") else f"{value:.3g}"
-
-
-def _ratio(log: float) -> str:
-    return f"{math.exp(log):.3g}"

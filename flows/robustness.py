@@ -22,6 +22,7 @@ from flows.reconcile import mark_crashed
 from flows.tags import flow_run_tags
 from regress.compare import Comparison
 from regress.errors import ServiceLost
+from regress.headline import sure
 from regress.home import home
 from regress.load import load
 from regress.outcome import Findings, outcome_json
@@ -33,6 +34,7 @@ from regress.tracking.champion import Champion
 from regress.tracking.lease import held
 from regress.tracking.record import Execution, describe, finish, stop
 from regress.tracking.store import open_store
+from regress.tracking.view import present, way
 from tasks.contaminate import contaminate
 from tasks.evaluate import evaluate, restore
 from tasks.generate import generate
@@ -90,6 +92,7 @@ def _guarded(
         describe(execution, study)
         findings = _run(study, execution, spool, clock)
         champion = _register(study, execution, findings.comparison, clock)
+        present(execution, study, outcome_json(study, findings))
         finish(execution, {"diverged_trials": findings.comparison.diverged_trials})
     except ServiceLost:
         raise  # nothing can be told to a store that is away
@@ -179,14 +182,13 @@ def _publish(execution: Execution, findings: Findings) -> None:
     create_table_artifact(
         outcome["best"], key="best-trials", description="The best shuffled trial by contamination"
     )
-    sure = [row for row in outcome["orders"] if row["p_holm"] is not None and row["p_holm"] < 0.05]
-    strongest = sorted(sure, key=lambda row: -abs(row["log_ratio"]))[:20]
     create_table_artifact(
-        strongest,
+        sure(outcome["orders"])[:20],
         key="order-effects",
         description="Where an order changed the error most (Holm p < .05, up to 20 cells)",
     )
-    create_link_artifact(execution.address, key="mlflow", link_text="This execution in MLflow")
+    address = way(execution.store, execution.experiment_id, execution.run_id)
+    create_link_artifact(address, key="mlflow", link_text="Compare this execution's trials in MLflow")
 
 
 class _Clock:

@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from regress.headline import final_metric
 from regress.metrics import Outcome, nearest_rank, nearest_ranks
 from regress.problems import Problem
 from regress.study import Trial
@@ -68,14 +69,13 @@ def summarise(problem: Problem, trials: tuple[Trial, ...], outcome: Outcome) -> 
     steps = outcome.first_nonfinite_step
     first_steps = nearest_rank(np.where(steps == 0, np.inf, steps), 0.5)
     params = problem.in_user_units(outcome.params[-1])
-    ranking = {"param_error": "final_param_error"}.get(problem.ranking, problem.ranking)
     return tuple(
         TrialSummary(
             trial=trial,
             histories={n: Quantiles(*(v[:, lane] for v in q)) for n, q in histories.items()},
             finals={n: Quantiles(*(v[lane] for v in q)) for n, q in quantiles.items()},
             final_error=finals["final_param_error"][lane],
-            ranking=finals[ranking][lane],
+            ranking=finals[final_metric(problem.ranking)][lane],
             coefficients=_coefficients(problem, params[lane][~diverged[lane]]),
             diverged=diverged[lane],
             first_nonfinite_step=float(first_steps[lane]),

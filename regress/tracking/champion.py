@@ -17,6 +17,7 @@ from mlflow.entities import LoggedModel, LoggedModelOutput
 from mlflow.exceptions import MlflowException
 
 from regress.refit import Refit
+from regress.tracking.lost import impatiently
 from regress.tracking.record import Execution, trial_params
 from regress.tracking.runs import put
 
@@ -37,6 +38,7 @@ class Champion:
         return asdict(self)
 
 
+@impatiently
 def log_champion(execution: Execution, name: str, fitted: Refit) -> Champion:
     """Logs the model with the execution as its source and registers it as the champion of `name`.
 

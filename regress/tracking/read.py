@@ -1,6 +1,11 @@
 """Recorded executions, found and read back."""
 
+import csv
+import gc
+import io
 import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -9,7 +14,13 @@ from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 
 from regress.errors import InputError
+from regress.headline import RANKINGS, final_metric
+from regress.summary import HISTORIES
 from regress.tracking.store import Store
+from regress.where import Fields, arrange
+
+_A_PAGE = 1000  # runs, MLflow's default
+_BY_EPOCH = {name + suffix for name in HISTORIES for suffix in ("", "_q05", "_q95")}
 
 
 def find_execution(store: Store, run: str) -> Run:
@@ -44,6 +55,56 @@ def comparison(store: Store, execution: Run) -> dict[str, Any]:
         "tracking_uri": store.uri,
         **content,
     }
+
+
+def trials(store: Store, execution: Run) -> list[Fields]:
+    """What each trial of an execution recorded, the best first: `run_id`, its params, its final metrics.
+
+    A history's last value is left out: it may be from the last epoch that was still finite. Raises
+    InputError where no trial was recorded.
+    """
+    parent, experiment_id = execution.info.run_id, execution.info.experiment_id
+    filter_string = f"tags.`mlflow.parentRunId` = '{parent}' and tags.`regress.kind` = 'trial'"
+    rows: list[Fields] = []
+    with _no_collection():
+        page = None
+        while page is None or page:
+            found = store.client.search_runs(
+                [experiment_id], filter_string, max_results=_A_PAGE, page_token=page
+            )
+            rows += map(_fields, found)
+            page = found.token or ""
+    if not rows:
+        raise InputError(f"RUN: {parent} ({execution.info.status}) has no trials")
+    known = {name for row in rows for name in row}
+    ranking = next((metric for metric in map(final_metric, RANKINGS) if metric in known), None)
+    return arrange(rows, ranking) if ranking else rows
+
+
+def as_csv(rows: Sequence[Fields]) -> str:
+    """One line a trial: its run, its params, its final metrics; empty where one was not finite."""
+    texts = dict.fromkeys(name for row in rows for name, value in row.items() if isinstance(value, str))
+    numbers = sorted({name for row in rows for name in row} - texts.keys())
+    text = io.StringIO()
+    writer = csv.DictWriter(text, [*texts, *numbers], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()
+
+
+def _fields(run: Run) -> Fields:
+    finals = {name: value for name, value in run.data.metrics.items() if name not in _BY_EPOCH}
+    return {"run_id": run.info.run_id, **run.data.params, **dict(sorted(finals.items()))}
+
+
+@contextmanager
+def _no_collection() -> Iterator[None]:
+    """MLflow makes some fifty objects a run, and the collector looks at all of them again and again."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
 
 
 def _latest(store: Store) -> Run:

@@ -148,12 +148,13 @@ def test_prefect_knows_each_step_by_a_readable_name(workplace: Path, small_study
     with get_client(sync_client=True) as client:
         mine = FlowRunFilter(id=FlowRunFilterId(any_=[flow_run_id]))
         names = {run.name for run in client.read_task_runs(flow_run_filter=mine)}
-        artifacts = {a.key for a in client.read_artifacts(flow_run_filter=mine)}
+        artifacts = {a.key: str(a.data) for a in client.read_artifacts(flow_run_filter=mine)}
     shard = "vertical(fraction=0.1, shift=10.0) · signed"
     shard = shard.replace("signed", "easy-to-hard") + " · batch 16"
     assert {f"{step} {shard}" for step in ("train", "evaluate", "plot", "track")} <= names
     assert "contaminate vertical(fraction=0.1, shift=10.0)" in names
-    assert {"best-trials", "order-effects", "mlflow", "trials-tracked"} <= artifacts
+    assert {"best-trials", "order-effects", "mlflow", "trials-tracked"} <= artifacts.keys()
+    assert "/runs?viewStateShareKey=regress-" in artifacts["mlflow"]
 
 
 def test_a_flow_that_fails_leaves_no_execution_open(

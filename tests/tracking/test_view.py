@@ -1,0 +1,234 @@
+"""An execution in MLflow's pages: its preset view, its description, and both in a real browser."""
+
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+from mlflow import MlflowClient
+
+from regress.compare import compare
+from regress.load import load, shipped, validate
+from regress.outcome import outcome_json
+from regress.study import Study
+from regress.tracking.record import Execution
+from regress.tracking.store import Store, experiment, open_store
+from regress.tracking.view import KEPT, description, present, view_state, way
+from tests.browser import browser_page, require_chromium
+from tests.regress.helpers import execute
+
+RUN = "0123456789abcdef" * 2
+FOREIGN = {"mlflow.sharedViewState.somebody": "{}", "mlflow.sharedViewState.regression": "{}", "team": "a"}
+DRAWN = """() => [...document.querySelectorAll('.js-plotly-plot')].map(plot => ({
+    kinds: plot.data.map(trace => trace.type),
+    points: Math.max(...plot.data.map(trace => (trace.z || trace.y).length)),
+    names: new Set(plot.data.map(trace => trace.uuid || trace.name)).size,
+    scale: plot.layout.yaxis.type,
+}))"""
+INKED = """canvas => canvas.getContext('2d')
+    .getImageData(0, 0, canvas.width, canvas.height).data.some(value => value > 0)"""
+
+
+@pytest.fixture(scope="module")
+def outcome() -> dict[str, Any]:
+    """What the small study of this module comes to."""
+    study = grid()
+    summaries = [summary for done in execute(study) for summary in done.summaries]
+    return outcome_json(study, compare(summaries, study.problem.ranking, study.seed))
+
+
+def grid(**fields: object) -> Study:
+    return validate(
+        {
+            "name": "grid",
+            "problem": "linear(rows=40, val=20)",
+            "contaminations": ["clean", "vertical(fraction=0.1, shift=10.0)"],
+            "losses": ["l2", "huber(delta=1.0)"],
+            "lrs": [0.03, 0.3],
+            "sigmas": [0.0, 1.0],
+            "orders": ["shuffled", "signed"],
+            "epochs": 3,
+            "batch_sizes": [8],
+            "replicates": 3,
+            **fields,
+        }
+    )
+
+
+def longest() -> Study:
+    """A study whose every list and name is long."""
+    shifts = [f"vertical(fraction=0.123456789012345{i}, shift=1.2345678901234567e-30{i})" for i in range(9)]
+    return grid(
+        name="x" * 80,
+        contaminations=shifts,
+        losses=[f"huber(delta=1.23456789012{i}e-300)" for i in range(9)],
+        lrs=[i / 7 for i in range(1, 30)],
+        batch_sizes=list(range(1, 30)),
+    )
+
+
+@pytest.mark.parametrize("study", [*map(load, shipped()), grid(), longest()], ids=lambda study: study.name)
+def test_the_state_fits_a_tag_and_names_what_trials_record(study: Study) -> None:
+    state = view_state(study, RUN)
+    assert len(json.dumps(state)) <= 5000
+    ranking = {"table": "val_median_abs_residual"}.get(study.problem.name, "final_param_error")
+    charts = {chart["type"]: chart for chart in state["compareRunCharts"]}
+    axes = charts["PARALLEL"]["selectedParams"]
+    assert axes[:5] == ["loss", "lr", "sigma", "order", "contamination"]
+    assert charts["PARALLEL"]["selectedMetrics"] == [ranking]
+    assert state["orderByKey"] == f"metrics.`{ranking}`"
+    assert ("CONTOUR" in charts) == (len(study.lrs) > 1 and len(study.sigmas) > 1)
+    assert ("batch_size" in axes) == (len(study.batch_sizes) > 1)
+    assert {chart["metricSectionId"] for chart in charts.values()} <= {
+        section["uuid"] for section in state["compareRunSections"]
+    }
+
+
+def test_the_description_tells_the_outcome(outcome: dict[str, Any]) -> None:
+    text = description(outcome, "#/view")
+    assert text.startswith("[Compare its 32 trials](#/view).\n")
+    for row in outcome["best"]:
+        assert f"| {row['contamination']} | {row['loss']} | {row['lr']:g} |" in text
+    assert "Nothing diverged." in text
+    assert "An order changed the error in " in text
+
+
+def test_the_description_of_many_trials_says_what_the_page_does(outcome: dict[str, Any]) -> None:
+    assert "best 100" in description(outcome | {"trials": 101}, "#/view")
+    assert "gets slow" not in description(outcome | {"trials": 500}, "#/view")
+    assert "gets slow past some 500" in description(outcome | {"trials": 501}, "#/view")
+
+
+def test_where_nothing_stayed_finite_the_description_says_so(outcome: dict[str, Any]) -> None:
+    gone = {
+        "contamination": "clean",
+        "loss": "l2",
+        "trials": 16,
+        "diverged": 16,
+        "wholly": 16,
+        "from_lr": 3.0,
+    }
+    text = description(outcome | {"best": [], "diverged": [gone], "orders": []}, "#/view")
+    assert "No shuffled trial stayed finite." in text
+    assert "| clean | l2 | 16 of 16 | 3 |" in text
+
+
+@example(name="a|b")
+@example(name="x" * 900)
+@given(name=st.text(st.characters(exclude_categories=["C", "Z"]), min_size=1, max_size=900))
+def test_a_description_of_any_names_fits_a_tag_and_keeps_its_tables(
+    outcome: dict[str, Any], name: str
+) -> None:
+    long = [row | {"contamination": name, "p_holm": 0.01, "log_ratio": 1.0} for row in outcome["orders"]]
+    best = [row | {"contamination": name} for row in outcome["best"]] * 6
+    text = description(outcome | {"best": best, "orders": long}, "#/view")
+    assert len(text) <= 8000
+    rows = [line.replace("\\|", "").count("|") for line in text.splitlines() if line.startswith("| ")]
+    assert set(rows) <= {8, 9}
+
+
+@pytest.fixture
+def store(workplace: Path) -> Store:
+    return open_store()
+
+
+def executions(store: Store, count: int) -> Iterator[Execution]:
+    """Parent runs, each begun a second after the one before."""
+    experiment_id = experiment(store, "grid")
+    began = int(time.time() * 1000)
+    for second in range(count):
+        run = store.client.create_run(experiment_id, start_time=began + 1000 * second)
+        yield Execution(store, experiment_id, run.info.run_id, "somebody")
+
+
+def shared(store: Store) -> set[str]:
+    return set(store.client.get_experiment(experiment(store, "grid")).tags)
+
+
+def test_the_newest_views_are_kept_and_nobody_else_s_are_touched(
+    store: Store, outcome: dict[str, Any]
+) -> None:
+    for key, value in FOREIGN.items():
+        store.client.set_experiment_tag(experiment(store, "grid"), key, value)
+    begun = list(executions(store, KEPT + 2))
+    for execution in begun:
+        present(execution, grid(), outcome)
+    own = {f"mlflow.sharedViewState.regress-{execution.run_id}" for execution in begun[2:]}
+    assert shared(store) == own | FOREIGN.keys()
+    oldest, newest = begun[0], begun[-1]
+    assert way(store, newest.experiment_id, newest.run_id).endswith(
+        f"/runs?viewStateShareKey=regress-{newest.run_id}&compareRunsMode=CHART&workflowType=machine_learning"
+    )
+    assert way(store, oldest.experiment_id, oldest.run_id) == oldest.address
+    notes = [store.client.get_run(e.run_id).data.tags["mlflow.note.content"] for e in (oldest, newest)]
+    assert ["viewStateShareKey" in note for note in notes] == [False, True]
+
+
+def test_an_execution_that_outlasts_newer_ones_keeps_its_own_view(
+    store: Store, outcome: dict[str, Any]
+) -> None:
+    slow, *quick = executions(store, KEPT + 1)
+    for execution in (*quick, slow):
+        present(execution, grid(), outcome)
+    assert f"mlflow.sharedViewState.regress-{slow.run_id}" in shared(store)
+    assert len(shared(store)) == KEPT
+
+
+def test_the_view_of_a_deleted_run_makes_way(store: Store, outcome: dict[str, Any]) -> None:
+    first, *others = executions(store, KEPT + 1)
+    present(first, grid(), outcome)
+    store.client.delete_run(first.run_id)
+    for execution in others:
+        present(execution, grid(), outcome)
+    assert f"mlflow.sharedViewState.regress-{first.run_id}" not in shared(store)
+
+
+def test_a_view_whose_run_is_gone_makes_way(store: Store, outcome: dict[str, Any]) -> None:
+    gone = f"mlflow.sharedViewState.regress-{RUN}"
+    store.client.set_experiment_tag(experiment(store, "grid"), gone, "{}")
+    for execution in executions(store, KEPT):
+        present(execution, grid(), outcome)
+    assert gone not in shared(store)
+    assert len(shared(store)) == KEPT
+
+
+@pytest.mark.usefixtures("prefect_server")
+def test_a_browser_draws_the_charts_of_one_execution(
+    workplace: Path, mlflow_server: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    require_chromium()
+    from flows.robustness import robustness
+
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", mlflow_server)
+    robustness(grid(losses=["l1"], sigmas=[0.0], orders=["shuffled"], contaminations=["clean"]))
+    study = grid(contaminations=["clean"])
+    outcome = robustness(study)
+    trials = len(study.trials())
+    run_id, experiment_id = outcome["study_run_id"], outcome["experiment_id"]
+    assert MlflowClient(mlflow_server).get_run(run_id).info.status == "FINISHED"
+    with browser_page() as page:
+        page.goto(f"{mlflow_server}/#/experiments/{experiment_id}/runs/{run_id}")
+        with page.context.expect_page() as opened:
+            page.get_by_role("link", name=f"Compare its {trials} trials").click()
+        view = opened.value
+        view.wait_for_function("document.querySelectorAll('.js-plotly-plot').length == 2")
+        view.wait_for_function("document.querySelector('canvas.foreground') !== null")
+        view.get_by_text(f"{trials} matching runs").wait_for()  # and none of the other execution's
+        for loss in study.losses:
+            view.get_by_text(f"Group: {loss}").wait_for()
+        for title in ("Parallel Coordinates", "lr vs. sigma vs. final_param_error", "param_error"):
+            assert view.get_by_text(title, exact=True).first.is_visible(), title
+        labels = view.locator(".parcoords .dimension .label").all_text_contents()
+        assert labels[:5] == ["loss", "lr", "sigma", "order", "contamination"]
+        assert len(labels) == 6 and labels[5].startswith("final_")  # shortened where it is narrow
+        assert view.locator("canvas.foreground").evaluate(INKED)
+        contour, lines = view.evaluate(DRAWN)
+        assert contour["kinds"] == ["contour", "scatter"]
+        assert contour["points"] == trials
+        assert (lines["names"], lines["points"], lines["scale"]) == (trials, study.epochs, "log")
+        for complaint in ("No chart data", "No data", "Error loading", "went wrong"):
+            assert view.get_by_text(complaint).count() == 0, complaint
