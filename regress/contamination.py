@@ -18,7 +18,7 @@ from pydantic.dataclasses import dataclass
 from scipy.special import stdtrit
 
 from regress import streams
-from regress.problems import Data, Model
+from regress.problems import Data, Model, Problem
 from regress.text import STRICT, Form
 
 Floats = NDArray[np.float64]
@@ -34,6 +34,20 @@ class Contamination(Form, ABC):
     @abstractmethod
     def apply(self, data: Data, model: Model, seed: int) -> Data:
         """The contaminated data, `data` itself being left as it is; `model` is what fits the data."""
+
+    def refuse(self, problem: Problem) -> str | None:
+        """Why this problem's rows cannot be contaminated so; None where they can."""
+        needed, rows = self.rows_needed(), problem.train_rows
+        if needed > rows:
+            return f"needs {needed} training rows, there are {rows}"
+        if self.needs_truth and not problem.knows_truth:
+            return (
+                f"needs the generating parameters, which a {problem.name} does not have;"
+                " use cluster(fraction, x, y, spread)"
+            )
+        if self.needs_real_features and not problem.has_real_features:
+            return f"may make a feature negative, which those of {problem.name} cannot be"
+        return None
 
     def rows_needed(self) -> int:
         """The least number of training rows that this contamination makes sense for."""

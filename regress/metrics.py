@@ -1,22 +1,25 @@
 """What a trajectory is worth, in float64, whatever it was trained in."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from hashlib import blake2b
 from math import ceil
+from types import MappingProxyType
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from regress.fleet import WIDTH, Trajectory
-from regress.losses import L2, Loss
+from regress.losses import L2, Loss, scaled_rho
 from regress.problems.data import Data
 from regress.problems.model import Model
 from regress.problems.problem import Problem
 from regress.threads import one_thread
 
 Floats = NDArray[np.float64]
+Rho = Callable[[torch.Tensor], torch.Tensor]
 
 DIVERGED_FACTOR = 1000.0
 _BLOCK = 4  # tiles evaluated in one go: at 1,000 rows, 512 KiB of residuals
@@ -47,13 +50,17 @@ def evaluate(
     problem: Problem,
     data: Data,
     targets: dict[Loss, Floats],
+    scales: Mapping[Loss, Floats],
     losses: Sequence[Loss],
     start: Floats,
     trajectory: Trajectory,
     steps_per_epoch: int,
     tolerance: float,
 ) -> Outcome:
-    """The metrics of trials whose losses are `losses` (L); `targets` holds each loss's w* (R, P)."""
+    """The metrics of trials whose losses are `losses` (L); `targets` holds each loss's w* (R, P).
+
+    `scales` holds the residuals' scale (R,) for the losses that ask for it.
+    """
     one_thread()
     model = problem.model
     params = trajectory.params.to(torch.float64).numpy()
@@ -62,11 +69,11 @@ def evaluate(
     train = model.table(data.train_x, data.train_y, torch.float64)
     val = model.table(data.val_x, data.val_y, torch.float64)
     error = _distance(params, w_star)
-    val_loss = mean_loss(model, val, losses, params)
+    val_loss = mean_loss(model, val, losses, params, scales)
     return Outcome(
         params=params,
         digests=_digests(trajectory.params),
-        train_loss=mean_loss(model, train, losses, params),
+        train_loss=mean_loss(model, train, losses, params, scales),
         val_loss=val_loss,
         param_error=error,
         diverged=~(error <= DIVERGED_FACTOR * np.maximum(1.0, _distance(start, w_star))),
@@ -82,14 +89,21 @@ def evaluate(
     )
 
 
-def mean_loss(model: Model, rows: torch.Tensor, losses: Sequence[Loss], params: Floats) -> Floats:
+def mean_loss(
+    model: Model,
+    rows: torch.Tensor,
+    losses: Sequence[Loss],
+    params: Floats,
+    scales: Mapping[Loss, Floats] = MappingProxyType({}),
+) -> Floats:
     """Mean rho (E, L, R) over rows (R, n, C) at parameters (E, L, R, P), loss i for lane i."""
     epochs, _, replicates, _ = params.shape
     result = np.empty(params.shape[:3])
     for loss in dict.fromkeys(losses):
         own = [i for i, other in enumerate(losses) if other == loss]
         for r in range(replicates):
-            columns = _mean_columns(model, rows[r], loss, params[:, own, r].reshape(-1, params.shape[3]))
+            rho = _rho(loss, scales, r)
+            columns = _mean_columns(model, rows[r], rho, params[:, own, r].reshape(-1, params.shape[3]))
             result[:, own, r] = columns.reshape(epochs, len(own))
     return result
 
@@ -109,7 +123,13 @@ def nearest_rank(values: Floats, q: float) -> Floats:
     return nearest_ranks(values, q)[0]
 
 
-def _mean_columns(model: Model, rows: torch.Tensor, loss: Loss, params: Floats) -> Floats:
+def _rho(loss: Loss, scales: Mapping[Loss, Floats], replicate: int) -> Rho:
+    if not loss.is_scaled:
+        return loss.rho
+    return partial(scaled_rho, loss, s=torch.tensor(scales[loss][replicate]))
+
+
+def _mean_columns(model: Model, rows: torch.Tensor, rho: Rho, params: Floats) -> Floats:
     """Mean rho (K,) over rows (n, C) at parameters (K, P), in products of the fleet's width."""
     count = len(params)
     tiles = -(-count // WIDTH)
@@ -118,7 +138,7 @@ def _mean_columns(model: Model, rows: torch.Tensor, loss: Loss, params: Floats) 
     w = torch.from_numpy(padded).view(tiles, WIDTH, -1).transpose(1, 2)
     state = model.state(w)
     means = [
-        loss.rho(model.residual(rows.expand(len(block), *rows.shape), block)).mean(dim=1)
+        rho(model.residual(rows.expand(len(block), *rows.shape), block)).mean(dim=1)
         for block in torch.split(state, _BLOCK)
     ]
     return torch.cat(means).flatten()[:count].numpy()

@@ -10,9 +10,10 @@ import torch
 from numpy.typing import NDArray
 
 from regress import streams
-from regress.baselines import target
+from regress.baselines import scales, target
 from regress.contamination import Contamination
 from regress.fleet import Lane, Schedule, Trajectory, train
+from regress.losses import Loss
 from regress.metrics import Outcome, evaluate
 from regress.orders import Order
 from regress.problems import Data
@@ -38,6 +39,11 @@ class Shard:
     @property
     def order(self) -> Order:
         return self.trials[0].order
+
+    @property
+    def losses(self) -> tuple[Loss, ...]:
+        """Each loss once."""
+        return tuple(dict.fromkeys(trial.loss for trial in self.trials))
 
     @property
     def schedule(self) -> Schedule:
@@ -106,6 +112,7 @@ def train_shard(shard: Shard, data: Data, permutations: NDArray[np.intp]) -> Tra
         lanes,
         shard.schedule,
         shard.order.rearrangement(trial.batch_size),
+        scales(trial.problem, shard.losses, data),
     )
 
 
@@ -121,7 +128,8 @@ def measure_shard(shard: Shard, data: Data, clean: Data, trajectory: Trajectory)
     return evaluate(
         trial.problem,
         data,
-        {loss: target(trial.problem, loss, clean) for loss in dict.fromkeys(losses)},
+        {loss: target(trial.problem, loss, clean) for loss in shard.losses},
+        scales(trial.problem, shard.losses, data),
         losses,
         start(shard, data.indices),
         trajectory,

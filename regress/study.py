@@ -25,7 +25,7 @@ from regress.losses import L2, LOSSES, Loss
 from regress.orders import ORDERS, Order, Shuffled
 from regress.problems import PROBLEMS, Linear, Problem, Table
 from regress.problems.affine import Affine
-from regress.text import parse, pattern
+from regress.text import Form, parse, pattern
 
 Dtype = Literal["float32", "float64"]
 
@@ -98,6 +98,8 @@ class Trial(_Training):
     def digest(self) -> str:
         """Sixteen hexadecimal digits of what determines the numbers; a table by its content."""
         identity = self.model_dump(mode="json") | {"problem": self.problem.identity}
+        if package := LOSSES.package(self.loss.name):
+            identity["loss_package"] = package
         return sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
 
     @property
@@ -160,27 +162,15 @@ class Study(_Training):
         for size in self.batch_sizes:
             if size > rows:
                 raise InputError(f"batch_sizes: {size} is more than the {rows} training rows")
-        for contamination in self.contaminations:
-            if (needed := contamination.rows_needed()) > rows:
-                raise InputError(
-                    f"contaminations: {contamination} needs {needed} training rows, there are {rows}"
-                )
-            if contamination.needs_truth and not self.problem.knows_truth:
-                raise InputError(
-                    f"contaminations: {contamination} needs the generating parameters, which a"
-                    f" {self.problem.name} does not have; use cluster(fraction, x, y, spread)"
-                )
-            if contamination.needs_real_features and not self.problem.has_real_features:
-                raise InputError(
-                    f"contaminations: {contamination} may make a feature negative, which those of"
-                    f" {self.problem.name} cannot be"
-                )
         for sigma in self.sigmas:
             if reason := self.problem.refuse_start(sigma):
                 raise InputError(f"sigmas: {reason}")
+        for contamination in self.contaminations:
+            _refuse("contaminations", contamination, contamination.refuse(self.problem))
+        for loss in self.losses:
+            _refuse("losses", loss, _refuse_loss(loss, self.problem))
         for order in self.orders:
-            if reason := order.refuse(self.problem):
-                raise InputError(f"orders: {order} {reason}")
+            _refuse("orders", order, order.refuse(self.problem))
         if self.register and not isinstance(self.problem.model, Affine):
             raise InputError(
                 f"register: a {self.problem.name} is no linear model of columns, expected false"
@@ -216,6 +206,19 @@ class Study(_Training):
         """Sixteen hexadecimal digits of its trials' digests, whatever their order."""
         trials = sorted(trial.digest for trial in self.trials())
         return sha256("\n".join(trials).encode()).hexdigest()[:16]
+
+
+def _refuse(field: str, value: Form, reason: str | None) -> None:
+    if reason is not None:
+        raise InputError(f"{field}: {value} {reason}")
+
+
+def _refuse_loss(loss: Loss, problem: Problem) -> str | None:
+    if loss.is_scaled and not isinstance(problem.model, Affine):
+        return (
+            f"needs a linear model for its pilot fit, which a {problem.name} does not have; use scale=raw"
+        )
+    return None
 
 
 def _refuse_twice(field: str, values: tuple[Any, ...]) -> None:

@@ -5,11 +5,10 @@ from functools import partial
 
 import torch
 
-from regress.losses import Loss
 from regress.problems.model import Model, Psi
 
 Step = tuple[slice, torch.Tensor]  # which rows, and lr / divisor of each lane (G, 1, T)
-Runs = Sequence[tuple[Loss, slice]]  # which tiles train with which loss
+Runs = Sequence[tuple[Psi, slice]]  # which tiles train by which psi
 
 
 class Descent:
@@ -19,11 +18,11 @@ class Descent:
     (G, 1, T) after how many steps it still was one.
     """
 
-    def __init__(self, model: Model, start: torch.Tensor, losses: Runs, steps: Sequence[Step]) -> None:
+    def __init__(self, model: Model, start: torch.Tensor, psis: Runs, steps: Sequence[Step]) -> None:
         self.model = model
         self.state = model.state(start)
         self.w = self.state[:, : model.parameters]  # a view: writing to it moves the state
-        self.psi: Psi = partial(_psi, losses)
+        self.psi: Psi = partial(_psi, psis)
         self.steps = steps
         self.finite = torch.ones_like(start[:, :1], dtype=torch.bool)
         self.finite_steps = torch.zeros_like(start[:, :1], dtype=torch.int64)
@@ -82,7 +81,7 @@ def _is_finite(w: torch.Tensor) -> torch.Tensor:
     return (w * 0).sum(dim=1, keepdim=True) == 0
 
 
-def _psi(losses: Runs, residual: torch.Tensor) -> torch.Tensor:
-    if len(losses) == 1:
-        return losses[0][0].psi(residual)
-    return torch.cat([loss.psi(residual[tiles]) for loss, tiles in losses])
+def _psi(runs: Runs, residual: torch.Tensor) -> torch.Tensor:
+    if len(runs) == 1:
+        return runs[0][0](residual)
+    return torch.cat([psi(residual[tiles]) for psi, tiles in runs])

@@ -6,8 +6,10 @@ products of varying width do not, and an intra-op thread pool may split one: hen
 and one thread. Parallelism goes across calls of `train`.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
+from types import MappingProxyType
 
 import numpy as np
 import torch
@@ -17,8 +19,8 @@ from regress.fleet.descent import Descent
 from regress.fleet.rearrange import LastEpoch, Rearrangement, Standing
 from regress.fleet.schedule import Schedule
 from regress.fleet.tiles import WIDTH, Tiles, blocks
-from regress.losses import Loss
-from regress.problems.model import Model
+from regress.losses import Loss, scaled_psi
+from regress.problems.model import Model, Psi
 from regress.threads import one_thread
 
 Floats = NDArray[np.float64]
@@ -54,13 +56,14 @@ def train(
     lanes: Sequence[Lane],
     schedule: Schedule,
     rearrangement: Rearrangement | None = None,
+    scales: Mapping[Loss, Floats] = MappingProxyType({}),
 ) -> Trajectory:
     """Minibatch SGD, w -= lr * reduce_b grad_b, of L lanes on R streams.
 
     `rows` (R, n, C) as the model's `table` gives them, its dtype being the one trained in; `orders`
     (R, E, n) the row indices of each epoch; `start` (L, R, P) the initial parameters. With a
     `rearrangement` each lane orders its epochs itself and rides alone in its tile, at sixteen times
-    the cost.
+    the cost. `scales` holds the residuals' scale on each stream (R,) for the losses that ask for it.
     """
     one_thread()
     replicates, epochs, _ = orders.shape
@@ -74,7 +77,7 @@ def train(
         taken = ~tiles.are_empty
         lane, replicate = tiles.lanes[taken], np.repeat(tiles.replicates, taken.sum(axis=1))
         seats = torch.from_numpy(taken)
-        descent = _descent(model, rows, start, lanes, schedule, tiles)
+        descent = _descent(model, rows, start, lanes, schedule, tiles, scales)
         for epoch, _ in enumerate(_walk(descent, rows, orders, tiles.replicates, rearrangement)):
             params[epoch, lane, replicate] = descent.w.transpose(1, 2)[seats]
         steps = descent.finite_steps.squeeze(1)[seats].numpy()
@@ -89,6 +92,7 @@ def _descent(
     lanes: Sequence[Lane],
     schedule: Schedule,
     tiles: Tiles,
+    scales: Mapping[Loss, Floats],
 ) -> Descent:
     """The lanes of `tiles` at their start; an empty seat holds zeros, and never moves."""
     seated = np.where(tiles.are_empty[..., None], 0.0, start[tiles.lanes, tiles.replicates[:, None]])
@@ -98,9 +102,18 @@ def _descent(
     return Descent(
         model,
         torch.from_numpy(seated).transpose(1, 2).to(rows.dtype),
-        tiles.losses,
+        [(_psi(loss, scales, tiles.replicates[run], rows.dtype), run) for loss, run in tiles.losses],
         [(cut, rates[divisor]) for cut, divisor in cuts],
     )
+
+
+def _psi(
+    loss: Loss, scales: Mapping[Loss, Floats], replicates: NDArray[np.intp], dtype: torch.dtype
+) -> Psi:
+    """psi of `loss` on tiles of the streams `replicates`, on whose scales its constant may depend."""
+    if not loss.is_scaled:
+        return loss.psi
+    return partial(scaled_psi, loss, s=torch.from_numpy(scales[loss][replicates]).to(dtype).view(-1, 1, 1))
 
 
 def _walk(

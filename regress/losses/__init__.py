@@ -5,6 +5,7 @@ from regress.losses.loss import Loss, Tuned, scaled_psi, scaled_rho
 from regress.losses.redescending import Cauchy, GemanMcClure, Tukey, Welsch
 from regress.losses.table import LossTable, load_losses
 
+REDESCENDING = (Cauchy, Welsch, GemanMcClure, Tukey)  # psi comes back to 0, rho is not convex
 LOSSES: LossTable = load_losses(
     [
         L2,
@@ -26,6 +27,7 @@ __all__ = [
     "L1",
     "L2",
     "LOSSES",
+    "REDESCENDING",
     "Cauchy",
     "Fair",
     "GemanMcClure",

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # two are the same only if they are one: what is fitted to them is kept
 class Data:
     """R replicates of n training rows and m validation rows with F features, in float64.
 

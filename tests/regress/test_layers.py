@@ -101,7 +101,7 @@ def test_third_parties_are_declared_dependencies() -> None:
 
 
 def test_heavy_libraries_stay_in_tracking_and_plots() -> None:
-    heavy = {"mlflow", "sqlalchemy", "rich", "typer", "matplotlib", "PIL", "sklearn"}
+    heavy = {"mlflow", "sqlalchemy", "rich", "typer", "matplotlib", "PIL"}
     for module in inside("regress"):
         if not module.startswith(("regress.tracking", "regress.plots")):
             assert not packages(module) & heavy, module

@@ -206,6 +206,8 @@ def test_no_residual_is_so_large_or_small_that_sense_is_lost(
         # |psi| <= |u|, and never above the constant; u / c may be too small to have all its digits.
         c, smallest = constant(loss), torch.finfo(dtype).tiny * torch.finfo(dtype).eps
         assert (psi.abs() <= u.abs().clamp(max=c) * (1 + 1e-6) + c * smallest).all()
+        # So rho <= c |u|: it is a number wherever that is one.
+        assert (rho <= c * u.abs() * (1 + 1e-6)).all()
 
 
 @each_loss

@@ -48,7 +48,7 @@ def evaluated(
         assert data.truth is not None
         targets = dict.fromkeys(losses, data.truth)
     begun = np.zeros(tuple(path.params.shape[1:])) if start is None else start
-    return evaluate(problem, data, targets, losses, begun, path, 7, tolerance)
+    return evaluate(problem, data, targets, {}, losses, begun, path, 7, tolerance)
 
 
 def on_a_line(errors: Any, dtype: torch.dtype = torch.float64, **more: Any) -> Outcome:

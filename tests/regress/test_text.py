@@ -93,7 +93,7 @@ def test_a_line_may_be_written_freely(line: str, value: object) -> None:
     ("line", "kind", "hint"),
     [
         ("hubber", "losses", "did you mean huber?"),
-        ("xyz", "orders", "expected one of easy-to-hard, hard-to-easy, sequential, shuffled, signed"),
+        ("xyz", "problem", "expected one of linear, ohm, planck, table"),
         ("easy-to-heart", "orders", "did you mean easy-to-hard?"),
         ("verticle(fraction=.1, shift=1)", "contaminations", "did you mean vertical?"),
         ("huber(dleta=1)", "losses", "did you mean delta?"),
