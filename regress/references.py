@@ -9,6 +9,7 @@ step is below 1e-6 in whatever units the target has, and clips residuals there, 
 the default study's clean rows, a tenth of LAD's own error. The programme ends at a vertex, exactly.
 """
 
+import threading
 import warnings
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -33,6 +34,8 @@ Floats = NDArray[np.float64]
 DELTA = 1.345  # 95 % as efficient as least squares where the noise is normal (Huber 1964)
 ITERATIONS = 500  # of reweighting; with a third of the targets shifted it takes some 150
 TOLERANCE = 1e-8  # until no weight, each in [0, 1], moves by more
+
+_importing = threading.Lock()
 
 
 class NotConverged(ArithmeticError):
@@ -263,8 +266,12 @@ def _let_failures_raise() -> None:
     `warnings.catch_warnings` would do so for a moment, but for all threads, in which other steps of the
     study run.
     """
-    from sklearn.exceptions import ConvergenceWarning as LinearProgramme
-    from statsmodels.tools.sm_exceptions import ConvergenceWarning as Reweighting
+    # Two threads that import scikit-learn for the first time at once wait for each other for ever.
+    with _importing:
+        from sklearn.exceptions import ConvergenceWarning as LinearProgramme
+        from sklearn.linear_model import QuantileRegressor  # noqa: F401
+        from statsmodels.robust.robust_linear_model import RLM  # noqa: F401
+        from statsmodels.tools.sm_exceptions import ConvergenceWarning as Reweighting
 
     ours = r"regress\.references|sklearn\.linear_model\._quantile"
     for category in (LinearProgramme, Reweighting):
