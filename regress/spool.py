@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from regress.errors import ServiceLost
 from regress.metrics import Outcome
 from regress.shards import Shard
 
@@ -18,7 +19,13 @@ class Spool:
     folder: Path
 
     def put(self, shard: Shard, outcome: Outcome) -> None:
-        """Keeps what `shard` came to; raises OSError where the disk does not take it."""
+        """Keeps what `shard` came to; raises ServiceLost where the disk does not take it."""
+        try:
+            self._write(shard, outcome)
+        except OSError as error:
+            raise ServiceLost(f"cannot keep what was trained in {self.folder}: {error.strerror}") from error
+
+    def _write(self, shard: Shard, outcome: Outcome) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
         file = self._file(shard)
         draft = file.with_suffix(".draft")

@@ -2,6 +2,7 @@
 
 import errno
 import logging
+import sqlite3
 from collections.abc import Callable, Iterator
 from functools import wraps
 from typing import ParamSpec, TypeVar
@@ -19,6 +20,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO}
+_SQLITE_HAS_NO_ROOM = {"database or disk is full", "disk I/O error"}
 _UNREACHABLE = (
     sqlalchemy.exc.OperationalError,
     sqlalchemy.exc.InterfaceError,
@@ -67,7 +69,11 @@ def is_away(error: BaseException) -> bool:
 
 def has_no_room(error: BaseException) -> bool:
     """Whether `error` says that a disk is full or not to be written to."""
-    return any(isinstance(cause, OSError) and cause.errno in _NO_ROOM for cause in _chain(error))
+    return any(
+        (isinstance(cause, OSError) and cause.errno in _NO_ROOM)
+        or (isinstance(cause, sqlite3.OperationalError) and str(cause) in _SQLITE_HAS_NO_ROOM)
+        for cause in _chain(error)
+    )
 
 
 _retrying = tenacity.Retrying(
@@ -82,7 +88,8 @@ _retrying = tenacity.Retrying(
 def _chain(error: BaseException | None) -> Iterator[BaseException]:
     while error is not None:
         yield error
-        error = error.__cause__ or error.__context__
+        # SQLAlchemy keeps what the driver raised apart.
+        error = getattr(error, "orig", None) or error.__cause__ or error.__context__
 
 
 def _is_away_by_its_word(error: MlflowException) -> bool:

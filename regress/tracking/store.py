@@ -97,8 +97,8 @@ def open_store(uri: str | None = None) -> Store:
             f"MLFLOW_TRACKING_URI: {uri} is neither a database nor an http address,"
             " expected sqlite:///..., postgresql://... or http://..."
         )
-    # MLflow announces each migration of a fresh store.
-    logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)
+    # MLflow announces each migration of a fresh store, and prints what it raises.
+    logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
     logging.getLogger("alembic").setLevel(logging.WARNING)
     # Five times with backoff, half a minute, and not the seven times that may take four.
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "5")

@@ -211,12 +211,20 @@ def failing(step: str) -> Iterator[None]:
         yield
 
 
-def start(workplace: Path, *arguments: str, **environment: str) -> subprocess.Popen[str]:
+def start(
+    workplace: Path, *arguments: str, before: Callable[[], None] | None = None, **environment: str
+) -> subprocess.Popen[str]:
     """The command in a process of its own; MLflow asks a server only twice."""
     command = [sys.executable, "-c", "from flows.command import main; main()", *arguments]
     quick = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "PREFECT_API_URL": api_url()}
     return subprocess.Popen(
-        command, cwd=workplace, env=os.environ | quick | environment, text=True, stdout=-1, stderr=-2
+        command,
+        cwd=workplace,
+        env=os.environ | quick | environment,
+        text=True,
+        stdout=-1,
+        stderr=-2,
+        preexec_fn=before,
     )
 
 
