@@ -212,10 +212,12 @@ def failing(step: str) -> Iterator[None]:
 
 
 def start(
-    workplace: Path, *arguments: str, before: Callable[[], None] | None = None, **environment: str
+    workplace: Path, *arguments: str, file_limit: int | None = None, **environment: str
 ) -> subprocess.Popen[str]:
-    """The command in a process of its own; MLflow asks a server only twice."""
+    """The command in a process of its own, which may write files of so many KiB; MLflow asks only twice."""
     command = [sys.executable, "-c", "from flows.command import main; main()", *arguments]
+    if file_limit is not None:
+        command = ["bash", "-c", 'ulimit -f "$0"; exec "$@"', str(file_limit), *command]
     quick = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "PREFECT_API_URL": api_url()}
     return subprocess.Popen(
         command,
@@ -224,7 +226,6 @@ def start(
         text=True,
         stdout=-1,
         stderr=-2,
-        preexec_fn=before,
     )
 
 
