@@ -1,60 +1,122 @@
-"""Runs a second into a fresh SQLite store: rows in bulk, MLflow's client, and its fluent API.
+"""Runs a second into fresh stores, beside MLflow's client and its fluent API.
 
-A run has what a trial of the default study leaves: its params, three histories of ten epochs with their
-quantiles, final metrics, tags, a data set and a plot. All three sides write to one store, which
-`open_store` has put in WAL mode: the ratios owe nothing to that.
+A run has 14 params, three histories of ten epochs, 12 final metrics, 8 tags and a data set; where the name
+says so also a figure. Ours goes the way of every trial, `Store.write`: as rows into a database, by eight
+clients over HTTP. The peers write one run after the other: the client with one `log_batch` a run, the
+fluent API with a call for each metric and epoch, as tutorials do. Each side has a store of its own as it
+would make it itself, SQLite in WAL mode for ours; "-wal" gives that mode to the peer too.
 """
 
 import os
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import mlflow
+from mlflow import MlflowClient
 from mlflow.data.code_dataset_source import CodeDatasetSource
 from mlflow.data.meta_dataset import MetaDataset
-from mlflow.entities import Dataset, DatasetInput, InputTag, Metric
+from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param
 from mlflow.utils.mlflow_tags import MLFLOW_DATASET_CONTEXT, MLFLOW_SOURCE_NAME, MLFLOW_USER
 
-from benchmarks.measure import Result, Side, take_turns
+from benchmarks.measure import Floats, Result, Side, take_turns
 from regress.load import load
 from regress.study import Trial
 from regress.summary import HISTORIES
-from regress.tracking.bulk import write_in_bulk
 from regress.tracking.record import trial_params
-from regress.tracking.runs import FinishedRun, put, write_by_client
-from regress.tracking.store import open_store
+from regress.tracking.runs import FinishedRun, put
+from regress.tracking.store import Store, open_store
+from tests.ports import free_port
+from tests.postgres import binaries, postgres
+from tests.servers import server
 
-ROUNDS = 7
-BULK, CLIENT, FLUENT = 200, 20, 2  # runs a round
+Runs = list[FinishedRun]
+
+TRIALS = load("default").trials()
+ROUNDS = 5
+OURS, CLIENT, FLUENT, SERVED = 192, 16, 2, 16  # runs a round
+FIGURE = {"trial.png": os.urandom(15_000)}
+LEAST, MOST = "one log_batch a run", "a call for each metric"
 
 
 def tracking() -> list[Result]:
-    """The same runs written in three ways, each round under parents of their own."""
-    runs = [_run(trial) for trial in load("default").trials()[:BULK]]
+    """Each store in turn, its sides taking turns in each round."""
     with TemporaryDirectory() as folder:
-        store = open_store(f"sqlite:///{folder}/mlflow.db")
-        mlflow.set_tracking_uri(store.uri)
-        experiment = store.client.create_experiment("tracking", Path(folder, "artifacts").as_uri())
-        bulk, client, fluent = take_turns(
+        results = [*_sqlite(Path(folder)), *_http(Path(folder))]
+    return results + (_postgresql() if binaries() else [])
+
+
+def _sqlite(folder: Path) -> Iterator[Result]:
+    ours = open_store(f"sqlite:///{folder}/ours.db")
+    wal = open_store(f"sqlite:///{folder}/wal.db").client
+    own = MlflowClient(f"sqlite:///{folder}/own.db")
+    bulk, bulk_figures, client, client_wal, client_figures, fluent = take_turns(
+        ROUNDS,
+        [
+            _side(partial(_ours, ours, _experiment(ours.client, folder)), OURS),
+            _side(partial(_ours, ours, _experiment(ours.client, folder)), OURS, FIGURE),
+            _side(partial(_client, own, _experiment(own, folder)), CLIENT),
+            _side(partial(_client, wal, _experiment(wal, folder)), CLIENT),
+            _side(partial(_client, own, _experiment(own, folder)), CLIENT, FIGURE),
+            _side(partial(_fluent, own.tracking_uri, _experiment(own, folder)), FLUENT),
+        ],
+    )
+    yield _result("client", bulk, client, LEAST)
+    yield _result("client-wal", bulk, client_wal, f"{LEAST}, into a file in WAL mode")
+    yield _result("client-figures", bulk_figures, client_figures, f"{LEAST}, and a figure")
+    yield _result("fluent", bulk, fluent, MOST)
+
+
+def _http(folder: Path) -> Iterator[Result]:
+    port = free_port()
+    with server(folder, port):
+        store = open_store(f"http://127.0.0.1:{port}")
+        experiments = [store.client.create_experiment(uuid.uuid4().hex) for _ in range(2)]
+        ours, fluent = take_turns(
             ROUNDS,
             [
-                Side(lambda: write_in_bulk(store.client, experiment, _adopted(runs)), BULK),
-                Side(lambda: write_by_client(store.client, experiment, _adopted(runs[:CLIENT])), CLIENT),
-                Side(lambda: write_fluently(experiment, _adopted(runs[:FLUENT])), FLUENT),
+                _side(partial(_ours, store, experiments[0]), SERVED),
+                _side(partial(_fluent, store.uri, experiments[1]), FLUENT),
             ],
         )
-    return [
-        Result("tracking/client", 1 / bulk, 1 / client, "runs/s", "the peer in batches", True),
-        Result("tracking/fluent", 1 / bulk, 1 / fluent, "runs/s", "the peer metric by metric", True),
-    ]
+    yield _result("http", ours, fluent, f"to one `mlflow server`, {MOST}")
 
 
-def write_fluently(experiment_id: str, runs: list[FinishedRun]) -> None:
-    """Writes runs as MLflow's tutorials do, with a call for each metric and epoch."""
+def _postgresql() -> list[Result]:
+    with TemporaryDirectory() as folder, postgres() as uri:
+        store = open_store(uri)
+        ours, client = take_turns(
+            ROUNDS,
+            [
+                _side(partial(_ours, store, _experiment(store.client, Path(folder))), OURS),
+                _side(partial(_client, store.client, _experiment(store.client, Path(folder))), CLIENT),
+            ],
+        )
+        store.client._tracking_client.store.engine.dispose()
+    return [_result("postgresql", ours, client, LEAST)]
+
+
+def _ours(store: Store, experiment_id: str, runs: Runs) -> None:
+    store.write(experiment_id, runs)
+
+
+def _client(client: MlflowClient, experiment_id: str, runs: Runs) -> None:
+    for run in runs:
+        run_id = client.create_run(experiment_id, run_name=run.name, tags=run.all_tags).info.run_id
+        _put(run, partial(client.log_artifacts, run_id))
+        if run.dataset is not None:
+            client.log_inputs(run_id, [run.dataset])
+        client.log_batch(run_id, run.metrics, [Param(*param) for param in run.params.items()])
+        client.set_terminated(run_id)
+
+
+def _fluent(uri: str, experiment_id: str, runs: Runs) -> None:
+    mlflow.set_tracking_uri(uri)
+    os.environ["MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT"] = "true"
     for run in runs:
         with mlflow.start_run(experiment_id=experiment_id, run_name=run.name, tags=run.all_tags):
             mlflow.log_params(dict(run.params))
@@ -62,22 +124,38 @@ def write_fluently(experiment_id: str, runs: list[FinishedRun]) -> None:
                 mlflow.log_metric(metric.key, metric.value, step=metric.step)
             if run.dataset is not None:
                 dataset = run.dataset.dataset
-                mlflow.log_input(
-                    MetaDataset(CodeDatasetSource({}), dataset.name, dataset.digest), "training"
-                )
-            with TemporaryDirectory() as folder:
-                put(folder, run.files)
-                for name in run.files:
-                    mlflow.log_artifact(str(Path(folder, name)))
+                known = MetaDataset(CodeDatasetSource({}), dataset.name, dataset.digest)
+                mlflow.log_input(known, "training")
+            _put(run, mlflow.log_artifacts)
 
 
-def _adopted(runs: list[FinishedRun]) -> list[FinishedRun]:
-    """The runs under another parent, which gives them other ids."""
-    parent = uuid.uuid4().hex
-    return [replace(run, parent=parent) for run in runs]
+def _put(run: FinishedRun, log_artifacts: Callable[[str], None]) -> None:
+    if run.files:
+        with TemporaryDirectory() as folder:
+            put(folder, run.files)
+            log_artifacts(folder)
 
 
-def _run(trial: Trial) -> FinishedRun:
+def _side(write: Callable[[Runs], None], count: int, files: dict[str, bytes] | None = None) -> Side:
+    """Writes `count` runs, each time under another parent, which gives them other ids."""
+    runs = [_run(trial, place, files or {}) for place, trial in enumerate(TRIALS[:count])]
+
+    def call() -> None:
+        parent = uuid.uuid4().hex
+        write([replace(run, parent=parent) for run in runs])
+
+    return Side(call, count)
+
+
+def _experiment(client: MlflowClient, folder: Path) -> str:
+    return str(client.create_experiment(uuid.uuid4().hex, Path(folder, "artifacts").as_uri()))
+
+
+def _result(name: str, ours: Floats, peer: Floats, note: str) -> Result:
+    return Result(f"tracking/{name}", 1 / ours, 1 / peer, "runs/s", f"the peer: {note}", True)
+
+
+def _run(trial: Trial, place: int, files: dict[str, bytes]) -> FinishedRun:
     now = int(time.time() * 1000)
     return FinishedRun(
         name=trial.label,
@@ -91,6 +169,8 @@ def _run(trial: Trial) -> FinishedRun:
             MLFLOW_SOURCE_NAME: "regress",
             "regress.kind": "trial",
             "regress.trial": trial.digest,
+            "regress.code": "0123456789abcdef",
+            "note": "benchmark",
         },
         params=trial_params(trial),
         metrics=list(_metrics(trial.epochs, now)),
@@ -98,15 +178,14 @@ def _run(trial: Trial) -> FinishedRun:
             Dataset(str(trial.contamination), "0123456789abcdef", "code", '{"tags": {}}'),
             [InputTag(MLFLOW_DATASET_CONTEXT, "training")],
         ),
-        files={"trial.png": os.urandom(15_000)},
+        files=files,
+        place=place,
     )
 
 
 def _metrics(epochs: int, now: int) -> Iterator[Metric]:
-    finals = 16  # as many as a trial has that reaches no tolerance
-    for i in range(finals):
+    for i in range(12):
         yield Metric(f"final_{i}", 1.0, now, epochs)
     for name in HISTORIES:
-        for suffix in ("", "_q05", "_q95"):
-            for epoch in range(1, epochs + 1):
-                yield Metric(name + suffix, 1 / epoch, now, epoch)
+        for epoch in range(1, epochs + 1):
+            yield Metric(name, 1 / epoch, now, epoch)

@@ -31,6 +31,7 @@ class Shard:
     """Trials of one study that share contamination, order and batch size."""
 
     trials: tuple[Trial, ...]
+    first: int = 0  # the place of its first trial in the study
 
     @property
     def contamination(self) -> Contamination:
@@ -81,10 +82,12 @@ def shards(study: Study) -> tuple[Shard, ...]:
     def stream(trial: Trial) -> tuple[Contamination, Order, int]:
         return trial.contamination, trial.order, trial.batch_size
 
-    cut = []
+    cut: list[Shard] = []
+    first = 0
     for _, group in groupby(study.trials(), key=stream):
         trials = tuple(group)
-        cut += [Shard(trials[i : i + _TRIALS]) for i in range(0, len(trials), _TRIALS)]
+        cut += [Shard(trials[i : i + _TRIALS], first + i) for i in range(0, len(trials), _TRIALS)]
+        first += len(trials)
     return tuple(cut)
 
 

@@ -33,6 +33,9 @@ def open_execution(
     cache_policy=NO_CACHE,
 )
 def track(execution: Execution, shard: Shard, evaluated: Evaluated, plots: tuple[bytes, ...]) -> None:
-    records = zip(evaluated.summaries, plots, strict=True)
-    log_trials(execution, [TrialRecord(summary, evaluated.rows, plot) for summary, plot in records])
+    records = [
+        TrialRecord(place, summary, evaluated.rows, plot)
+        for place, (summary, plot) in enumerate(zip(evaluated.summaries, plots, strict=True), shard.first)
+    ]
+    log_trials(execution, records)
     advance("trials", len(shard.trials))

@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -39,7 +40,7 @@ def postgres() -> Iterator[str]:
     """The URI of a fresh database; the server is stopped and its folder removed at the end."""
     programs = require_postgres()
     folder = Path(tempfile.mkdtemp(prefix="regress-postgres-"))
-    demoted = {}
+    demoted: dict[str, Any] = {}
     if os.geteuid() == 0:  # PostgreSQL refuses to run as root
         account = pwd.getpwnam("nobody")
         os.chown(folder, account.pw_uid, account.pw_gid)

@@ -49,6 +49,7 @@ class Execution:
 class TrialRecord:
     """All that one trial leaves in MLflow."""
 
+    place: int  # of the trial in its study
     summary: TrialSummary
     rows: RowsDigest
     plot: bytes  # PNG
@@ -172,6 +173,7 @@ def _finished_run(execution: Execution, record: TrialRecord) -> FinishedRun:
         metrics=_metrics(record.summary, at),
         dataset=_dataset_input(record.rows),
         files={"trial.png": record.plot},
+        place=record.place,
     )
 
 

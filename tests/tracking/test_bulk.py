@@ -1,5 +1,6 @@
 """Runs written as rows are those that MLflow's client writes."""
 
+import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -135,6 +136,17 @@ def test_the_same_run_cannot_be_there_twice(stores: tuple[Store, Store]) -> None
     runs = {run.data.tags["regress.key"]: described(bulk, run) for run in runs_of(bulk, experiment_id)}
     assert set(runs) == {"a", "b"}
     assert repr(runs["a"]) == repr(first)
+
+
+def test_ids_of_siblings_are_in_the_order_of_their_places() -> None:
+    families = [(parent, f"{9 - place % 10}", place) for parent in "ab" for place in range(0, 5000, 77)]
+    runs = [replace(finished_run(parent, key, 1.0), place=place) for parent, key, place in families]
+    ids = [run.run_id for run in runs]
+    assert len(set(ids)) == len(ids)
+    assert all(re.fullmatch("[0-9a-f]{32}", run_id) for run_id in ids)
+    for parent in ("a", "b"):
+        own = [run for run in runs if run.parent == parent]
+        assert sorted(own, key=lambda run: run.run_id) == sorted(own, key=lambda run: run.place)
 
 
 def test_a_store_of_a_schema_never_tried_is_written_through_the_client(
