@@ -41,6 +41,8 @@ def attempt(request: dict[str, Any]) -> dict[str, Any]:
 
 def main() -> None:
     """Answers each request, a line of JSON, by another: how the attempt ended, and what it said."""
+    import statsmodels.robust.robust_linear_model  # noqa: F401
+
     import flows.robustness  # noqa: F401
 
     for line in sys.stdin:
