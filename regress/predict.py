@@ -86,6 +86,12 @@ def beside(evaluated: Evaluated, theory: Mapping[str, Theory]) -> Evaluated:
     return replace(evaluated, summaries=tuple(summaries))
 
 
+def draws_equal_batches(trial: Trial) -> bool:
+    """Whether every batch is of `batch_size` rows drawn with replacement, as the second moments have it."""
+    is_exact = trial.tail == "drop" or trial.problem.train_rows % trial.batch_size == 0
+    return is_exact and isinstance(trial.order, WithReplacement)
+
+
 @dataclass(frozen=True)
 class _Squares:
     """Least squares on the rows of R replicates; the edges are medians over them."""
@@ -129,7 +135,7 @@ def _least_squares(shard: Shard, squares: _Squares, permutations: Permutations) 
         for lr in lrs:
             error = np.linalg.norm(frozen_order(z, y, steps, lr).limit - squares.w_star, axis=1)
             found[lr]["frozen_error"] = _median(error)
-    if isinstance(shard.order, WithReplacement) and _is_exact(shard.schedule, squares.y.shape[1]):
+    if draws_equal_batches(shard.trials[0]):
         for lr in lrs:
             found[lr]["stationary_error"] = _stationary_error(squares, lr, shard.schedule)
     return found
@@ -140,11 +146,6 @@ def _is_frozen(shard: Shard, permutations: Permutations) -> bool:
     is_shared = shard.order.rearrangement(shard.schedule.batch_size) is None
     epochs = permutations.shape[1]
     return is_shared and epochs > 1 and bool((permutations == permutations[:, :1]).all())
-
-
-def _is_exact(schedule: Schedule, rows: int) -> bool:
-    """Whether all batches are of the same size."""
-    return schedule.tail == "drop" or rows % schedule.batch_size == 0
 
 
 def _stationary_error(squares: _Squares, lr: float, schedule: Schedule) -> float:
