@@ -177,27 +177,26 @@ def _epochs(shard: Shard, clean: Data) -> list[float]:
     summed = _summed(shard.schedule)
     steps = sum(weights) / summed
     return [
-        _median(_way(trial, problem, distance, trial.lr * summed, steps))
+        _way(trial, problem, _median(distance), trial.lr * summed, steps)
         for trial, distance in zip(shard.trials, distances, strict=True)
     ]
 
 
-def _way(trial: Trial, problem: Linear, distance: Floats, lr: float, steps: float) -> Floats:
-    """Epochs from `distance` (R,) to tolerance at the lr of a mean; infinite where nothing is known."""
+def _way(trial: Trial, problem: Linear, distance: float, lr: float, steps: float) -> float:
+    """Epochs from `distance` to tolerance at the learning rate `lr` of a mean; infinite where unknown."""
     loss, tolerance = trial.loss, trial.tolerance
     settles = 2 * _own_noise(problem, lr, trial.batch_size) <= tolerance
     if loss == L2() and settles:
-        return l2_epochs(distance, tolerance, lr, steps)
-    if isinstance(loss, L1) or (isinstance(loss, Huber) and not loss.is_scaled):
-        bound = loss.delta if isinstance(loss, Huber) else 1.0
-        level = loss.delta if isinstance(loss, Huber) else 0.0  # |u| at which psi levels off
-        features = problem.model.parameters
-        step = lr * bound * math.sqrt(features / trial.batch_size + 2 / math.pi)  # root mean square
-        if not (settles if level > tolerance else max(step, problem.noise) <= tolerance):
-            return np.full(distance.shape, np.inf)
-        is_far = distance >= _FAR * max(step, level)
-        return np.where(is_far, l1_epochs(distance, tolerance, lr, steps, bound), np.inf)
-    return np.full(distance.shape, np.inf)
+        return float(l2_epochs(distance, tolerance, lr, steps))
+    if loss.is_scaled or not isinstance(loss, L1 | Huber):
+        return math.inf
+    # The size of psi, and that of u at which it levels off.
+    bound, level = (loss.delta, loss.delta) if isinstance(loss, Huber) else (1.0, 0.0)
+    step = lr * bound * math.sqrt(problem.model.parameters / trial.batch_size + 2 / math.pi)
+    arrives = settles if level > tolerance else max(step, problem.noise) <= tolerance
+    if not arrives or distance < _FAR * max(step, level):
+        return math.inf
+    return float(l1_epochs(distance, tolerance, lr, steps, bound))
 
 
 def _own_noise(problem: Linear, lr: float, batch_size: int) -> float:

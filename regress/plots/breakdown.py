@@ -76,7 +76,7 @@ def _draw(axis: Axes, best: Mapping[float, TrialSummary | None], style: Style, h
     at = np.array(list(found))
     middle, low, high = nearest_ranks(np.array([s.ranking for s in found.values()]), 0.5, 0.05, 0.95)
     axis.plot(at, middle, **style)
-    axis.fill_between(at, low, np.minimum(high, 1e300), color=style["color"], alpha=0.15, lw=0)
+    axis.fill_between(at, low, np.minimum(high, 1e30), color=style["color"], alpha=0.15, lw=0)
     bias = np.array([s.theory.get("bias", np.nan) for s in found.values()])
     if has_bias and (bias > 0).any():
         axis.plot(at, np.where(bias > 0, bias, np.nan), **_BIAS | {"color": style["color"]})

@@ -1,6 +1,7 @@
 """Panels of a study: a row for each contamination, a column for each loss."""
 
 from collections.abc import Iterable, Iterator, Mapping
+from textwrap import wrap
 from typing import Any
 
 from matplotlib.axes import Axes
@@ -31,10 +32,14 @@ def grid(
     # A title needs some five inches.
     width = max(width, 5.2 / columns)
     figure, axes = panels(rows, columns, width, height, f"{study.name}: {title}", right)
+    longest = max(len(str(loss)) for loss in study.losses)
+    size = min(9.5, 9.5 * width / (0.08 * longest))  # points; a letter of 9.5 is some 0.08 inches wide
     for loss, axis in zip(study.losses, axes[0], strict=True):
-        axis.set_title(str(loss), fontsize=9.5, y=1.0, pad=6)  # a given y spares a search
+        axis.set_title(str(loss), fontsize=size, y=1.0, pad=6)  # a given y spares a search
     for contamination, axis in zip(study.contaminations, axes[:, -1], strict=True):
-        name = str(contamination).replace("(", "\n(", 1)
+        kind, bracket, arguments = str(contamination).partition("(")
+        lines = wrap(bracket + arguments, int(height / 0.063), break_long_words=False)
+        name = "\n".join([kind, *lines])
         axis.text(
             1.03,
             0.5,

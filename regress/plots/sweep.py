@@ -24,6 +24,7 @@ _THEORY: dict[str, Style] = {
     },
     "stationary_error": {"ls": ":", "lw": 1.6, "label": "theory: stationary root mean square"},
 }
+_BEYOND = 1e30  # past every frame
 _TICKS = 5  # learning rates up to which each has room for its number
 _BANDS = 3  # orders up to which their bands can be told apart
 
@@ -39,12 +40,13 @@ def error_by_lr(study: Study, summaries: Sequence[TrialSummary], references: Seq
     predicted = [
         style | {"color": "#444444"} for n, style in theory.items() if any(n in s.theory for s in shown)
     ]
-    drawn = edges(shown)
+    low, high = min(study.lrs) / 1.5, max(study.lrs) * 1.5
+    drawn = dict.fromkeys(name for s in shown for name, lr in edges([s]).items() if low <= lr <= high)
     named = [*lines.values(), *thin.values(), *predicted, *(EDGES[name] for name in drawn)]
     margin = side_margin(style["label"] for style in named)
     title = f"{label} after {study.epochs} epochs, sigma {sigma:g}, median of {study.replicates} replicates"
     figure, axes = grid(study, 2.5, 1.9, title, right=margin)
-    axes[0, 0].set(xscale="log", yscale="log")
+    axes[0, 0].set(xscale="log", yscale="log", xlim=(low, high))
     for contamination, loss, axis in cells(study, axes):
         own = [s for s in shown if (str(s.trial.contamination), str(s.trial.loss)) == (contamination, loss)]
         for row in references:
@@ -70,7 +72,7 @@ def _draw(
     middle, low, high = nearest_ranks(np.array([s.ranking for s in lane]), 0.5, 0.05, 0.95)
     axis.plot(lrs, np.where(np.isfinite(middle), middle, np.nan), **style)
     if has_band:
-        top = np.where(np.isfinite(high), high, 1e300)
+        top = np.where(np.isfinite(high), high, _BEYOND)
         axis.fill_between(lrs, low, top, where=np.isfinite(middle), color=style["color"], alpha=0.15, lw=0)
     for name, look in theory.items():
         said = [s.theory.get(name, np.nan) for s in lane]
@@ -79,8 +81,7 @@ def _draw(
 
 
 def _limits(axis: Axes, study: Study, errors: Sequence[float], references: Sequence[float]) -> None:
-    """All learning rates, and all errors that are finite with half a decade of air."""
-    axis.set_xlim(min(study.lrs) / 1.5, max(study.lrs) * 1.5)
+    """Errors that are finite, with half a decade of air, and plain numbers."""
     finite = [value for value in (*errors, *references) if 0 < value < np.inf]
     if finite:
         axis.set_ylim(min(finite) / 3, max(finite) * 3)
