@@ -27,6 +27,7 @@ from regress.home import home
 from regress.load import load
 from regress.outcome import Findings, outcome_json
 from regress.plots import scales
+from regress.predict import beside, sharing_rows
 from regress.shards import Evaluated, Shard, shards
 from regress.spool import Spool
 from regress.study import Study
@@ -40,6 +41,7 @@ from tasks.evaluate import evaluate, restore
 from tasks.generate import generate
 from tasks.order import arrange
 from tasks.plot import plot
+from tasks.predict import predict
 from tasks.progress import advance
 from tasks.references import refer, track_references
 from tasks.register import register
@@ -131,9 +133,16 @@ def _run(study: Study, execution: Execution, spool: Spool, clock: "_Clock") -> F
             order = orders[shard.contamination, shard.order, shard.schedule.batch_size]
             trained = train.submit(quote(shard), data, order)
             futures.append(evaluate.submit(quote(shard), data, clean, trained, quote(spool)))
+        predicted = {
+            (c, size): predict.submit(
+                c, size, quote(own), contaminated[c], clean, {o: orders[c, o, size] for o in study.orders}
+            )
+            for (c, size), own in sharing_rows(cut).items()
+        }
         # Last in the queue: while they run, the trials' metrics come in and plots start.
         referred = {c: refer.submit(study.problem, c, data, clean) for c, data in contaminated.items()}
-        evaluated: list[Evaluated] = [future.result() for future in futures]
+        theory = {digest: said for future in predicted.values() for digest, said in future.result().items()}
+        evaluated: list[Evaluated] = [beside(future.result(), theory) for future in futures]
     with clock.stage("track"):
         shared = scales(summary for shard in evaluated for summary in shard.summaries)
         tracked = [

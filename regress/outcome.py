@@ -38,7 +38,7 @@ def outcome_files(
 ) -> dict[str, bytes]:
     """The execution's artifacts by path: the results, the contaminated rows, the comparison, figures."""
     summaries = [summary for shard in evaluated for summary in shard.summaries]
-    plots = study_plots(study, summaries, findings.comparison.orders)
+    plots = study_plots(study, summaries, findings.comparison.orders, findings.references)
     return {
         "results.parquet": parquet([shard.table for shard in evaluated]),
         "contaminated.parquet": _contaminated(contaminated),

@@ -1,6 +1,7 @@
 """From replicates to the numbers of a trial: medians with their 5 % and 95 % quantiles."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
@@ -40,6 +41,7 @@ class TrialSummary:
     coefficients: dict[str, float]  # median over the replicates that did not diverge
     diverged: NDArray[np.bool_]  # (R,)
     first_nonfinite_step: float  # median over replicates, +inf where most never were
+    theory: Mapping[str, float] = field(default_factory=dict)  # what is predicted, where it can be
 
     @property
     def diverged_fraction(self) -> float:
@@ -56,6 +58,7 @@ class TrialSummary:
         every["diverged_fraction"] = self.diverged_fraction
         every["first_nonfinite_step"] = self.first_nonfinite_step
         every |= {f"coef_{name}": value for name, value in self.coefficients.items()}
+        every |= {f"theory_{name}": value for name, value in self.theory.items()}
         return {name: value for name, value in every.items() if np.isfinite(value)}
 
 

@@ -1,97 +1,72 @@
 """The figures of a whole study: a row of panels for each contamination, a column for each loss."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from matplotlib import colormaps
 from matplotlib.axes import Axes
-from matplotlib.axis import Axis
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from regress.compare import OrderEffect
 from regress.metrics import nearest_rank
 from regress.orders import Shuffled
-from regress.plots.style import CURVES, DASHES, MARKERS, label_axes, legend, panels, short, to_png
+from regress.plots.breakdown import breakdown, shares
+from regress.plots.epochs import epochs_by_sigma
+from regress.plots.grid import RANKING, Own, cells, grid, keyed, plain_log_axis
+from regress.plots.overlay import EDGES, edges
+from regress.plots.style import CURVES, DASHES, MARKERS, label_axes, legend, short, to_png
+from regress.plots.sweep import error_by_lr
 from regress.plots.trial import scales
+from regress.references import Beside
 from regress.study import Study
 from regress.summary import TrialSummary
 
 Floats = NDArray[np.float64]
 
-_RANKING = {
-    "param_error": "parameter error",
-    "val_median_abs_residual": "median |residual| on held-out rows",
-}
-
 
 def study_plots(
-    study: Study, summaries: Sequence[TrialSummary], effects: Sequence[OrderEffect]
+    study: Study,
+    summaries: Sequence[TrialSummary],
+    effects: Sequence[OrderEffect],
+    references: Sequence[Beside] = (),
 ) -> dict[str, bytes]:
-    """PNG files by name: the error by lr and sigma, the curves by epoch, what the orders changed.
+    """PNG files by name: the error by lr and sigma, the curves by epoch, what the orders changed, and more.
 
-    The first two are of the shuffled trials, or of the first order in a study that never shuffles.
+    What shows one order shows the shuffled trials, or those of the first order in a study that never
+    shuffles. The orders are drawn by lr where there are two, or three learning rates; the epochs to
+    tolerance by sigma where there are three; the error by share of outliers where one kind has three.
     """
     shuffled = [order for order in study.orders if isinstance(order, Shuffled)]
     order = (shuffled or study.orders)[0]
-    files = {}
+    figures = {}
     for size in study.batch_sizes:
         suffix = f"-batch-{size}" if len(study.batch_sizes) > 1 else ""
-        own = {
-            _key(summary): summary
-            for summary in summaries
-            if summary.trial.batch_size == size and summary.trial.order == order
-        }
+        sized = [summary for summary in summaries if summary.trial.batch_size == size]
+        own = keyed(summary for summary in sized if summary.trial.order == order)
         changed = [effect for effect in effects if effect.batch_size == size and effect.n]
-        files[f"error-by-lr-and-sigma{suffix}.png"] = to_png(_heat_maps(study, own))
-        files[f"error-by-epoch{suffix}.png"] = to_png(_curves(study, own, "param_error"))
-        files[f"loss-by-epoch{suffix}.png"] = to_png(_curves(study, own, "train_loss"))
+        figures[f"error-by-lr-and-sigma{suffix}"] = _heat_maps(study, own)
+        figures[f"error-by-epoch{suffix}"] = _curves(study, own, "param_error")
+        figures[f"loss-by-epoch{suffix}"] = _curves(study, own, "train_loss")
         if changed:
-            files[f"order-effect{suffix}.png"] = to_png(_order_effects(study, changed))
-    return files
+            figures[f"order-effect{suffix}"] = _order_effects(study, changed)
+        if len(study.lrs) >= 3 or len(study.orders) > 1:
+            figures[f"error-by-lr{suffix}"] = error_by_lr(study, sized, references)
+        if len(study.sigmas) >= 3:
+            figures[f"epochs-by-sigma{suffix}"] = epochs_by_sigma(study, own)
+        if kinds := shares(study.contaminations):
+            figures[f"breakdown{suffix}"] = breakdown(study, kinds, own, references)
+    return {f"{name}.png": to_png(figure) for name, figure in figures.items()}
 
 
-def _grid(
-    study: Study, width: float, height: float, title: str, right: float = 0.0
-) -> tuple[Figure, NDArray[Any]]:
-    rows, columns = len(study.contaminations), len(study.losses)
-    # A title needs some five inches.
-    width = max(width, 5.2 / columns)
-    figure, axes = panels(rows, columns, width, height, f"{study.name}: {title}", right)
-    for loss, axis in zip(study.losses, axes[0], strict=True):
-        axis.set_title(str(loss), fontsize=9.5, y=1.0, pad=6)  # a given y spares a search
-    for contamination, axis in zip(study.contaminations, axes[:, -1], strict=True):
-        name = str(contamination).replace("(", "\n(", 1)
-        axis.text(
-            1.03,
-            0.5,
-            name,
-            transform=axis.transAxes,
-            rotation=270,
-            va="center",
-            ha="left",
-            multialignment="center",
-            fontsize=8,
-        )
-    for axis in axes.flat:
-        axis.tick_params(labelsize=8)
-    return figure, axes
-
-
-def _cells(study: Study, axes: NDArray[Any]) -> Iterator[tuple[str, str, Axes]]:
-    for contamination, row in zip(study.contaminations, axes, strict=True):
-        for loss, axis in zip(study.losses, row, strict=True):
-            yield str(contamination), str(loss), axis
-
-
-def _heat_maps(study: Study, summaries: dict[Any, TrialSummary]) -> Figure:
-    label = _RANKING[study.problem.ranking]
+def _heat_maps(study: Study, summaries: Own) -> Figure:
+    label = RANKING[study.problem.ranking]
     order = next(iter(summaries.values())).trial.order
-    figure, axes = _grid(
+    figure, axes = grid(
         study,
         0.68 * len(study.lrs),
         max(0.52 * len(study.sigmas), 1.0),
@@ -101,23 +76,41 @@ def _heat_maps(study: Study, summaries: dict[Any, TrialSummary]) -> Figure:
     medians = {key: float(nearest_rank(s.ranking, 0.5)) for key, s in summaries.items()}
     norm = LogNorm(*_ends([value for value in medians.values() if 0 < value < np.inf]))
     colors = colormaps["viridis_r"].with_extremes(bad="#e4e4e4")
-    for contamination, loss, axis in _cells(study, axes):
-        grid = [[(contamination, loss, lr, sigma) for lr in study.lrs] for sigma in study.sigmas]
-        values = np.array([[medians[key] for key in row] for row in grid])
+    for contamination, loss, axis in cells(study, axes):
+        places = [[(contamination, loss, lr, sigma) for lr in study.lrs] for sigma in study.sigmas]
+        values = np.array([[medians[key] for key in row] for row in places])
         shown = np.ma.masked_invalid(values)
         image = axis.pcolormesh(shown, norm=norm, cmap=colors, edgecolors="white", linewidth=1)
         axis.set_facecolor("#e4e4e4")
         for (row, column), value in np.ndenumerate(values):
-            gone = summaries[grid[row][column]].diverged_fraction
+            gone = summaries[places[row][column]].diverged_fraction
             _write_cell(axis, column, row, value, gone, norm)
         axis.set_xticks(np.arange(len(study.lrs)) + 0.5, [f"{lr:g}" for lr in study.lrs])
         axis.set_yticks(np.arange(len(study.sigmas)) + 0.5, [f"{sigma:g}" for sigma in study.sigmas])
+    _mark_edges(study, axes, summaries, figure)
     label_axes(figure, "learning rate", "initial scale sigma")
     across = figure.get_size_inches()[0]
     box = figure.subplotpars
     bar = figure.add_axes((1 - 0.8 / across, box.bottom, 0.15 / across, box.top - box.bottom))
     figure.colorbar(image, cax=bar).ax.tick_params(labelsize=8)
     return figure
+
+
+def _mark_edges(study: Study, axes: NDArray[Any], summaries: Own, figure: Figure) -> None:
+    """The edges of theory at their places between the learning rates, which stand side by side."""
+    drawn = {}
+    if list(study.lrs) != sorted(study.lrs):
+        return
+    for contamination, loss, axis in cells(study, axes):
+        own = [s for key, s in summaries.items() if key[:2] == (contamination, loss)]
+        for name, lr in edges(own).items():
+            if study.lrs[0] <= lr <= study.lrs[-1]:
+                place = np.interp(np.log(lr), np.log(study.lrs), np.arange(len(study.lrs)) + 0.5)
+                axis.axvline(place, color="white", lw=3.2)
+                axis.axvline(place, **EDGES[name])
+                drawn[name] = Line2D([], [], **EDGES[name])
+    if drawn:
+        legend(figure, list(drawn.values()))
 
 
 def _write_cell(axis: Axes, column: int, row: int, value: float, gone: float, norm: LogNorm) -> None:
@@ -138,16 +131,16 @@ def _write_cell(axis: Axes, column: int, row: int, value: float, gone: float, no
     )
 
 
-def _curves(study: Study, summaries: dict[Any, TrialSummary], history: str) -> Figure:
+def _curves(study: Study, summaries: Own, history: str) -> Figure:
     name = {"param_error": "parameter error", "train_loss": "training loss"}[history]
     order = next(iter(summaries.values())).trial.order
-    figure, axes = _grid(
+    figure, axes = grid(
         study, 2.4, 1.8, f"{name} by epoch, {order}; a curve that ends or leaves has diverged"
     )
     shared = scales(summaries.values())
     shades = colormaps["plasma"](np.linspace(0.05, 0.85, len(study.lrs)))
     epochs = np.arange(1, study.epochs + 1)
-    for contamination, loss, axis in _cells(study, axes):
+    for contamination, loss, axis in cells(study, axes):
         for shade, lr in zip(shades, study.lrs, strict=True):
             for i, sigma in enumerate(study.sigmas):
                 median = summaries[contamination, loss, lr, sigma].histories[history].median
@@ -155,7 +148,7 @@ def _curves(study: Study, summaries: dict[Any, TrialSummary], history: str) -> F
                 axis.plot(epochs, shown, color=shade, ls=DASHES[i % len(DASHES)], lw=1.4)
         axis.grid(alpha=0.25)
     axes[0, 0].set(yscale="log", ylim=shared.error if history == "param_error" else shared.loss)
-    _plain_log_axis(axes[0, 0].yaxis)
+    plain_log_axis(axes[0, 0].yaxis)
     axes[0, 0].xaxis.set_major_locator(MaxNLocator(6, integer=True, min_n_ticks=1))
     label_axes(figure, "epoch", f"{name}, median of {study.replicates} replicates")
     legend(
@@ -173,14 +166,14 @@ def _curves(study: Study, summaries: dict[Any, TrialSummary], history: str) -> F
 
 
 def _order_effects(study: Study, effects: Sequence[OrderEffect]) -> Figure:
-    figure, axes = _grid(
+    figure, axes = grid(
         study,
         2.4,
         1.8,
         "what the order changed, median of pairs and 95 % interval; filled: Holm p < .05",
     )
     orders = list(dict.fromkeys(effect.order for effect in effects))
-    for contamination, loss, axis in _cells(study, axes):
+    for contamination, loss, axis in cells(study, axes):
         axis.axhline(1, color="#444444", lw=0.8)
         own = [e for e in effects if (e.contamination, e.loss) == (contamination, loss)]
         _draw_effects(axis, study, orders, own)
@@ -260,18 +253,7 @@ def _ratio_axis(axis: Axes, effects: Sequence[OrderEffect]) -> None:
     axis.set_ylim(low, high)
     steps = (1, 1.5, 2, 3, 5, 7) if span < 1.2 else (1, 3) if span < 4 else (1,)
     axis.set_yticks([s * 10.0**d for d in range(-12, 13) for s in steps if low <= s * 10.0**d <= high])
-    _plain_log_axis(axis.yaxis)
-
-
-def _plain_log_axis(axis: Axis) -> None:
-    """Plain numbers, which are easier to read than powers and quicker to set, and no minor ticks."""
-    axis.set_minor_locator(NullLocator())
-    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-
-
-def _key(summary: TrialSummary) -> tuple[str, str, float, float]:
-    trial = summary.trial
-    return str(trial.contamination), str(trial.loss), trial.lr, trial.sigma
+    plain_log_axis(axis.yaxis)
 
 
 def _ends(values: list[float]) -> tuple[float, float]:

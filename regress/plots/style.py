@@ -1,6 +1,7 @@
 """What the figures share: colours, margins in inches, the way to a PNG."""
 
 import io
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -51,6 +52,18 @@ def label_axes(figure: Figure, x: str, y: str) -> None:
     figure.text(0.2 / across, middle, y, ha="center", va="center", rotation=90, fontsize=9.5)
 
 
+def curve(i: int, label: str) -> dict[str, Any]:
+    """The i-th of several curves: a colour and a marker, and other dashes from the eighth on."""
+    return {
+        "color": CURVES[i % len(CURVES)],
+        "ls": DASHES[i // len(CURVES) % len(DASHES)],
+        "marker": MARKERS[i % len(MARKERS)],
+        "ms": 3.5,
+        "lw": 1.2,
+        "label": label,
+    }
+
+
 def legend(figure: Figure, handles: list[Any]) -> None:
     """One row under everything."""
     figure.legend(
@@ -63,6 +76,25 @@ def legend(figure: Figure, handles: list[Any]) -> None:
         borderaxespad=0.15,
         columnspacing=1.4,
         handletextpad=0.5,
+    )
+
+
+def side_margin(labels: Iterable[str]) -> float:
+    """Inches to the right of the panels that `side_legend` needs for its longest label."""
+    return 0.6 + 0.06 * max(map(len, labels))
+
+
+def side_legend(figure: Figure, handles: list[Any], margin: float) -> None:
+    """One column to the right of the panels, in a margin of `margin` inches: room for any number."""
+    across, _ = figure.get_size_inches()
+    figure.legend(
+        handles=handles,
+        loc="center left",
+        bbox_to_anchor=(1 - margin / across, 0.5),
+        fontsize=8,
+        frameon=False,
+        borderaxespad=0,
+        labelspacing=0.6,
     )
 
 

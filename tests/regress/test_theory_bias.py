@@ -156,7 +156,7 @@ def test_any_bounded_influence_will_do() -> None:
 def test_fits_with_far_outliers_are_biased_as_predicted(loss: Loss) -> None:
     """L1 at .1 in units of the noise: .142 +- .011 over earlier draws of 1,000 rows and more."""
     problem = Linear(noise=1.0, rows=400, val=1)
-    data = Vertical(0.1, 1e4).apply(problem.draw(0, 40), 0)
+    data = Vertical(0.1, 1e4).apply(problem.draw(0, 40), problem.model, 0)
     assert data.truth is not None
     error = np.array(
         [

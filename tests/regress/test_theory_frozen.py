@@ -1,6 +1,7 @@
 """Where an order that is the same every epoch leads."""
 
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from regress.baselines import ols
 from regress.contamination import Clean, Contamination, Vertical
 from regress.fleet import Lane, Schedule, train
 from regress.losses import L2
-from regress.orders import EasyToHard, HardToEasy, Shuffled, Signed
+from regress.orders import EasyToHard, HardToEasy, Order, OscillatingIn, Shuffled, Signed
 from regress.problems import Data, Linear
 from regress.problems.affine import Affine
 from regress.study import Reduction, Tail
@@ -85,6 +86,20 @@ def test_there_is_no_limit_where_an_epoch_expands(lr: float) -> None:
     assert np.isinf(frozen.limit).all()
 
 
+def test_draws_side_by_side_have_what_each_has_alone() -> None:
+    rng = np.random.default_rng(5)
+    z, y = with_ones(rng.normal(size=(4, 20, 2))), rng.normal(size=(4, 20))
+    z[1] *= 10  # expands
+    z[2] *= 1e200  # leaves the numbers
+    steps = Schedule(6, "mean", "weight").steps(20)
+    together = frozen_order(z, y, steps, 0.1)
+    for i in range(4):
+        alone = frozen_order(z[i], y[i], steps, 0.1)
+        np.testing.assert_allclose(together.limit[i], alone.limit, rtol=1e-12)
+        np.testing.assert_allclose(together.rate[i], alone.rate, rtol=1e-12)
+    assert np.isfinite(together.limit).all(axis=1).tolist() == [True, False, False, True]
+
+
 def test_there_is_no_limit_where_the_rows_leave_a_direction_open() -> None:
     z = np.repeat(with_ones(np.random.default_rng(4).normal(size=(20, 1))), 2, axis=1)
     frozen = frozen_order(z, np.ones(20), Schedule(4, "mean", "keep").steps(20), 0.1)
@@ -92,29 +107,21 @@ def test_there_is_no_limit_where_the_rows_leave_a_direction_open() -> None:
     assert np.isinf(frozen.limit).all()
 
 
-def oscillating_in(data: Data) -> np.ndarray:
-    """Rows by |r| of least squares: highest, lowest, next highest, next lowest, ... (R, 1, n)."""
-    descending = HardToEasy().permutations(data, Affine(2), 0, 1)
-    picked = np.empty_like(descending)
-    picked[..., ::2] = descending[..., : data.rows // 2]
-    picked[..., 1::2] = descending[..., : data.rows // 2 - 1 : -1]
-    return picked
-
-
 CLEAN = Linear(val=1).draw(0, 100)
 OUTLIERS = Vertical(0.1, 10.0)
+ORDERS: list[Order] = [EasyToHard(), HardToEasy(), OscillatingIn(), Signed()]
 PERMUTATIONS: dict[str, Callable[[Data], np.ndarray]] = {
-    "shuffled": lambda data: Shuffled().permutations(prefix(data, 40), Affine(2), 0, 25),
-    "easy-to-hard": lambda data: EasyToHard().permutations(data, Affine(2), 0, 1),
-    "hard-to-easy": lambda data: HardToEasy().permutations(data, Affine(2), 0, 1),
-    "signed": lambda data: Signed().permutations(data, Affine(2), 0, 1),
-    "oscillating-in": oscillating_in,
+    "shuffled": lambda data: Shuffled().permutations(prefix(data, 40), Affine(2), 0, 25, 32),
+    **{
+        order.name: partial(order.permutations, model=Affine(2), seed=0, epochs=1, batch_size=32)
+        for order in ORDERS
+    },
 }
 
 
 def distances(contamination: Contamination, name: str, tail: Tail) -> np.ndarray:
     """|w_inf - w_ols| of each draw, an epoch's order frozen; the mean over epochs where they differ."""
-    data = contamination.apply(CLEAN, 0)
+    data = contamination.apply(CLEAN, Affine(2), 0)
     steps = Schedule(32, "mean", tail).steps(data.rows)
     found = []
     for x, y, orders in zip(data.train_x, data.train_y, PERMUTATIONS[name](data), strict=False):

@@ -22,7 +22,7 @@ def errors(losses: list[Loss], lr: float, sigma: float, epochs: int) -> np.ndarr
     """|w - w*| (epochs + 1, L, R), the start first."""
     draws = np.random.default_rng(0).normal(size=(DATA.replicates, 2))
     start = PROBLEM.model.start(np.full(DATA.replicates, sigma), draws)
-    orders = Shuffled().permutations(DATA, PROBLEM.model, 0, epochs)
+    orders = Shuffled().permutations(DATA, PROBLEM.model, 0, epochs, 32)
     rows = PROBLEM.model.table(DATA.train_x, DATA.train_y, torch.float64)
     lanes = [Lane(loss, lr) for loss in losses]
     starts = np.broadcast_to(start, (len(lanes), *start.shape))

@@ -1,0 +1,76 @@
+"""Panels of a study: a row for each contamination, a column for each loss."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from textwrap import wrap
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.axis import Axis
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, NullLocator
+from numpy.typing import NDArray
+
+from regress.plots.style import panels
+from regress.study import Study
+from regress.summary import TrialSummary
+
+Own = Mapping[
+    tuple[str, str, float, float], TrialSummary
+]  # one order's, by contamination, loss, lr and sigma
+
+RANKING = {
+    "param_error": "parameter error",
+    "val_median_abs_residual": "median |residual| on held-out rows",
+}
+
+
+def grid(
+    study: Study, width: float, height: float, title: str, right: float = 0.0
+) -> tuple[Figure, NDArray[Any]]:
+    """Named panels of `width` x `height` inches."""
+    rows, columns = len(study.contaminations), len(study.losses)
+    # A title needs some five inches.
+    width = max(width, 5.2 / columns)
+    figure, axes = panels(rows, columns, width, height, f"{study.name}: {title}", right)
+    longest = max(len(str(loss)) for loss in study.losses)
+    size = min(9.5, 9.5 * width / (0.08 * longest))  # points; a letter of 9.5 is some 0.08 inches wide
+    for loss, axis in zip(study.losses, axes[0], strict=True):
+        axis.set_title(str(loss), fontsize=size, y=1.0, pad=6)  # a given y spares a search
+    for contamination, axis in zip(study.contaminations, axes[:, -1], strict=True):
+        kind, bracket, arguments = str(contamination).partition("(")
+        lines = wrap(bracket + arguments, int(height / 0.063), break_long_words=False)
+        name = "\n".join([kind, *lines])
+        axis.text(
+            1.03,
+            0.5,
+            name,
+            transform=axis.transAxes,
+            rotation=270,
+            va="center",
+            ha="left",
+            multialignment="center",
+            fontsize=8,
+        )
+    for axis in axes.flat:
+        axis.tick_params(labelsize=8)
+    return figure, axes
+
+
+def cells(study: Study, axes: NDArray[Any]) -> Iterator[tuple[str, str, Axes]]:
+    """The contamination and the loss of each panel."""
+    for contamination, row in zip(study.contaminations, axes, strict=True):
+        for loss, axis in zip(study.losses, row, strict=True):
+            yield str(contamination), str(loss), axis
+
+
+def keyed(summaries: Iterable[TrialSummary]) -> Own:
+    """Summaries of one order and batch size by the rest of their place in the grid."""
+    return {
+        (str(s.trial.contamination), str(s.trial.loss), s.trial.lr, s.trial.sigma): s for s in summaries
+    }
+
+
+def plain_log_axis(axis: Axis) -> None:
+    """Plain numbers, which are easier to read than powers and quicker to set, and no minor ticks."""
+    axis.set_minor_locator(NullLocator())
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
