@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 import numpy as np
+from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
 from regress.plots.style import CURVES, plain, to_png
@@ -42,7 +43,8 @@ def drift_plot(study: Study, differences: Differences, shifts: Sequence[Shift]) 
         f"recorded errors against those of another seed; drifted below p = {ALPHA:g}", fontsize=9
     )
     if found:
-        axes[2].scatter(*np.transpose(found), s=9, color=CURVES[0], zorder=3)
+        at, p = np.transpose(found)
+        axes[2].scatter(at, p, s=9, color=CURVES[0], zorder=3)
     axes[2].axhline(ALPHA, color=CURVES[3], lw=1)
     axes[2].set(yscale="log", ylim=(min([ALPHA / 30, *(p / 3 for _, p in found if p > 0)]), 3))
     axes[2].set_ylabel("Holm p", fontsize=9)
@@ -54,7 +56,7 @@ def drift_plot(study: Study, differences: Differences, shifts: Sequence[Shift]) 
     return to_png(figure)
 
 
-def _draw(axis, x: Floats, values: Floats) -> None:  # type: ignore[no-untyped-def]
+def _draw(axis: Axes, x: Floats, values: Floats) -> None:
     finite = np.isfinite(values)
     if (shown := finite & (values > 0)).any():
         axis.set_yscale("log")

@@ -1,6 +1,7 @@
 """The bits: every row of results.parquet again, and how far apart numbers are that differ."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -10,8 +11,6 @@ from regress.rerun.rows import KEYS, Pairs, Rows
 from regress.study import Dtype
 
 Floats = NDArray[np.float64]
-
-_UNSIGNED = {4: np.uint32, 8: np.uint64}
 
 
 @dataclass(frozen=True)
@@ -28,8 +27,8 @@ class First:
 class Differences:
     """Rows that differ, one line each: trial, epoch, replicate, `columns`, `ulps`, `relative`.
 
-    `columns` names what differs, or which of the two files alone has the row. `ulps` is the largest distance
-    of its numbers, infinite where one is nan or the row is missing; `relative` the largest of
+    `columns` names what differs, or which of the two files alone has the row. `ulps` is the largest
+    distance of its numbers, infinite where one is nan or the row is missing; `relative` the largest of
     |recorded - retrained| / max(|recorded|, |retrained|).
     """
 
@@ -104,13 +103,13 @@ def ulps(a: NDArray[np.floating], b: NDArray[np.floating]) -> Floats:
     return np.select([gone == 2, gone == 1], [0.0, np.inf], near.astype(np.float64))
 
 
-def _place(x: NDArray[np.floating]) -> NDArray[np.unsignedinteger]:
+def _place(x: NDArray[np.floating]) -> NDArray[Any]:
     """The place of a number among all of its type, both zeros being in the middle."""
-    unsigned = _UNSIGNED[x.dtype.itemsize]
-    middle = unsigned(1 << (8 * x.dtype.itemsize - 1))
-    bits = np.ascontiguousarray(x).view(unsigned)
-    magnitude = bits & ~middle
-    return np.where(bits & middle, middle - magnitude, middle + magnitude)
+    width = 8 * x.dtype.itemsize
+    bits = np.ascontiguousarray(x).view(f"u{x.dtype.itemsize}")
+    middle = bits.dtype.type(1 << (width - 1))
+    magnitude = bits & bits.dtype.type((1 << (width - 1)) - 1)
+    return np.asarray(np.where(bits & middle, middle - magnitude, middle + magnitude))
 
 
 def _param_ulps(a: Floats, b: Floats, dtype: Dtype) -> Floats:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from regress.rerun.bits import differences
-from regress.rerun.retrain import Altered, OneRow, faster, neighbour, reseeded, results, retrain
+from regress.rerun.retrain import UNALTERED, Altered, OneRow, faster, neighbour, reseeded, results, retrain
 from regress.rerun.rows import Rows, align, renamed
 from regress.rerun.statistics import changed, fresh_replicates, shifts
 from regress.shards import Evaluated, Shard, shards
@@ -43,8 +43,8 @@ class Control:
 def bits_controls(study: Study, again: Sequence[Evaluated]) -> tuple[Control, ...]:
     """The seed, every learning rate, one row's features; `again` are the study's shards, retrained."""
     changes: tuple[tuple[str, Study, Altered], ...] = (
-        ("seed + 1", neighbour(study), Altered()),
-        (f"lr × {_FACTOR}", faster(study, _FACTOR), Altered()),
+        ("seed + 1", neighbour(study), UNALTERED),
+        (f"lr × {_FACTOR}", faster(study, _FACTOR), UNALTERED),
         (f"x of one row × {_FACTOR}", study, OneRow(_FACTOR)),
     )
     return tuple(
@@ -68,7 +68,7 @@ def statistics_controls(study: Study, again: Sequence[Evaluated]) -> tuple[Contr
         return ()
 
     def caught(other: Study) -> Iterator[bool]:
-        parts = _parts(study, again, other, Altered(), at_most=None)
+        parts = _parts(study, again, other, UNALTERED, at_most=None)
         return (bool(changed(shifts(retrained, altered, study))) for retrained, altered in parts)
 
     twice = faster(reseeded(study, replicates), 2.0)

@@ -1,7 +1,7 @@
 """The oracle: what mathematics and other people's fits say of a study, checked where it applies.
 
-Nothing is compared with the record here: these claims hold or the trainer, the theory or a library is wrong.
-All are deterministic and take well under a second.
+Nothing is compared with the record here: these claims hold, or the trainer, the theory or a library is
+wrong. All are deterministic and take well under a second.
 """
 
 from collections.abc import Iterator
@@ -44,7 +44,7 @@ class Claim:
 
 def claims(study: Study) -> tuple[Claim, ...]:
     """What applies to a study; nothing where no assumption is met."""
-    return tuple([*_published(study), *_least_squares(study)])
+    return (*_published(study), *_least_squares(study))
 
 
 def _published(study: Study) -> Iterator[Claim]:
@@ -53,32 +53,31 @@ def _published(study: Study) -> Iterator[Claim]:
         yield Claim(
             f"published fit: {published.fit}",
             check.deviation / published.tolerance,
-            f"{check.library} is {check.deviation:.1g} off {published.source}, {published.tolerance:g} allowed",
+            f"{check.library} is {check.deviation:.1g} off {published.source},"
+            f" {published.tolerance:g} allowed",
         )
 
 
 def _least_squares(study: Study) -> Iterator[Claim]:
-    """Of squared loss on an affine model, in float64, on the first rows that are not too ill-conditioned."""
-    if not isinstance(study.problem.model, Affine) or not any(
-        isinstance(loss, L2) for loss in study.losses
-    ):
+    """Of squared loss on an affine model, in float64, on the first rows that are well-conditioned."""
+    model = study.problem.model
+    if not isinstance(model, Affine) or not any(isinstance(loss, L2) for loss in study.losses):
         return
     clean = study.problem.draw(study.seed, 1)
-    every = {c: c.apply(clean, study.problem.model, study.seed) for c in study.contaminations}
+    every = {c: c.apply(clean, model, study.seed) for c in study.contaminations}
     found: dict[str, Claim] = {}
     for data in every.values():
         if "edge" not in found:
-            found |= _full_batch(study, data)
+            found |= _full_batch(model, data, min(study.batch_sizes))
     for trial in study.trials():
         if "frozen" not in found and isinstance(trial.loss, L2):
-            found |= _frozen(trial, every[trial.contamination])
+            found |= _frozen(model, trial, every[trial.contamination])
     yield from found.values()
 
 
-def _full_batch(study: Study, data: Data) -> dict[str, Claim]:
-    """Steps of all rows end at ordinary least squares, and are stable up to 2 / lambda_max and no further."""
-    model = study.problem.model
-    z, y = _rows(study.problem.model, data)
+def _full_batch(model: Affine, data: Data, batch_size: int) -> dict[str, Claim]:
+    """Steps of all rows end at ordinary least squares, and are stable up to 2 / lambda_max, no further."""
+    z, y = _rows(model, data)
     n = len(y)
     values, vectors = np.linalg.eigh(z.T @ z / n)
     edge = mean_edge(z.T @ z / n)
@@ -98,22 +97,21 @@ def _full_batch(study: Study, data: Data) -> dict[str, Claim]:
         float(np.linalg.norm(descend(edge * (1 + side), kicked, 100) - fit)) / away
         for side in (-_SIDE, _SIDE)
     )
-    least = min(study.batch_sizes)
-    stable = below < 1 < above and mean_square_edge(z, least) <= edge * (1 + 1e-9)
+    stable = below < 1 < above and mean_square_edge(z, batch_size) <= edge * (1 + 1e-9)
     return {
         "ols": _claim("full batches end at ordinary least squares", ended, fit, f"{steps} steps"),
         "edge": Claim(
             "full batches are stable up to 2 / λ_max",
             0.0 if stable else np.inf,
-            f"at lr {edge:.4g} ± {_SIDE:.0%} an error of 1 becomes {below:.2g} and {above:.3g} in 100 steps;"
-            f" the mean-square edge at batch {least} is not above it",
+            f"at lr {edge:.4g} ± {_SIDE:.0%} an error of 1 becomes {below:.2g} and {above:.3g} in 100"
+            f" steps; the mean-square edge at batch {batch_size} is not above it",
         ),
     }
 
 
-def _frozen(trial: Trial, data: Data) -> dict[str, Claim]:
+def _frozen(model: Affine, trial: Trial, data: Data) -> dict[str, Claim]:
     """A lane under an order that is the same every epoch ends where the product of its steps says."""
-    model, shard = trial.problem.model, Shard((trial,))
+    shard = Shard((trial,))
     if trial.order.rearrangement(trial.batch_size) is not None:
         return {}
     order = trial.order.permutations(data, model, trial.seed, 2, trial.batch_size)[0]

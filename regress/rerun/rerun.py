@@ -8,28 +8,16 @@ from regress.rerun.bits import differences
 from regress.rerun.controls import Control
 from regress.rerun.environment import changed_files, changes, may_change_bits
 from regress.rerun.oracle import Claim
+from regress.rerun.record import Record
 from regress.rerun.rows import Rows, align
 from regress.rerun.statistics import fresh_replicates, shifts
 from regress.rerun.tolerance import Deviations, deviations, sensitive
 from regress.rerun.verdict import Report, judge_bits, judge_oracle, judge_statistics, judge_tolerance
-from regress.study import Study
-
-
-@dataclass(frozen=True)
-class Record:
-    """What an execution left: its study, its rows of results.parquet, its environment."""
-
-    run_id: str
-    experiment_id: str
-    study: Study
-    rows: Rows
-    environment: Mapping[str, Any]
-    hours_since_last: float | None  # since the last verdict on it
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """What a rerun made: the study again, under another seed, and, if the bits differ, rounded otherwise."""
+    """What a rerun made: the study again, under another seed, and, if bits differ, rounded otherwise."""
 
     again: Rows
     fresh: Rows | None  # None where the replicates are too few

@@ -1,6 +1,6 @@
 """A study trained again from its fields alone: no cache, no spool, nothing that an execution has left."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -10,8 +10,6 @@ from regress.problems import Data
 from regress.rerun.rows import Rows, rows
 from regress.shards import Evaluated, Shard, evaluate_shard, train_shard
 from regress.study import Dtype, Study
-
-Alteration = Callable[[Data], Data]
 
 # Philox is keyed by the seed: any other one opens other streams. This one is nobody's neighbour.
 _FRESH = 2**63
@@ -23,6 +21,9 @@ class Altered:
 
     def __call__(self, data: Data) -> Data:
         return data
+
+
+UNALTERED = Altered()
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ class Rounded(Altered):
         return replace(data, train_x=data.train_x * (1 + float(np.finfo(self.dtype).eps)))
 
 
-def retrain(shard: Shard, clean: Data, alter: Alteration = Altered()) -> Evaluated:
+def retrain(shard: Shard, clean: Data, alter: Altered = UNALTERED) -> Evaluated:
     """What `shard` leaves; `clean` are its problem's rows, `alter` is done to the contaminated ones."""
     trial = shard.trials[0]
     model = trial.problem.model

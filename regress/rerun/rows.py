@@ -42,8 +42,9 @@ class Rows:
         """The parameter error (R,) of each trial after `epoch`, +inf where a lane had diverged."""
         here = (self.keys.epoch == epoch).to_numpy()
         error = self.metrics["param_error"]
-        shown = pd.Series(np.where(self.diverged | np.isnan(error), np.inf, error)[here])
-        return {str(name): own.to_numpy() for name, own in shown.groupby(self.keys.trial[here].to_numpy())}
+        shown = np.where(self.diverged | np.isnan(error), np.inf, error)
+        places = self.keys[here].groupby("trial").indices
+        return {str(trial): shown[here][own] for trial, own in places.items()}
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""The statistics: the same study under another seed, whose errors must be distributed as the recorded ones."""
+"""The statistics: under another seed the errors must be distributed as the recorded ones."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -68,8 +68,8 @@ def shifts(recorded: Rows, fresh: Rows, study: Study) -> tuple[Shift, ...]:
 def p_value(recorded: Floats, fresh: Floats, dtype: Dtype) -> float:
     """Mann-Whitney's two-sided p, exact where nothing ties; +inf ties with +inf.
 
-    1 where all errors agree to within the tolerance: where nothing is left to chance, or the error is down to
-    rounding, another library rounds otherwise.
+    1 where all errors agree to within the tolerance: where nothing is left to chance, or the error is
+    down to rounding, another library rounds otherwise.
     """
     tolerance = TOLERANCES[dtype]
     pooled = np.concatenate([recorded, fresh])

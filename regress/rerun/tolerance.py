@@ -2,9 +2,9 @@
 
 A trial beyond its edge of stability, or one whose gradients jump at small residuals, turns a rounding
 error into another path: of the default study, trained by other vector instructions, one trial in
-twelve ends a thousandth or more apart. Nothing can be said of such a trial's numbers one by one, only of their
-distribution. Which those are is measured: the study is trained once more with every feature off by one
-rounding.
+twelve ends a thousandth or more apart. Nothing can be said of such a trial's numbers one by one, only
+of their distribution. Which those are is measured: the study is trained once more with every feature
+off by one rounding.
 """
 
 from dataclasses import dataclass
@@ -22,8 +22,8 @@ Floats = NDArray[np.float64]
 class Tolerance:
     """|recorded - retrained| <= atol + rtol * scale.
 
-    The scale of a metric is its size; that of a parameter, and of the parameter error, which is a difference
-    of parameters, is the size of the lane's largest parameter, if that is more.
+    The scale of a metric is its size; that of a parameter, and of the parameter error, which is a
+    difference of parameters, is the size of the lane's largest parameter, if that is more.
     """
 
     rtol: float

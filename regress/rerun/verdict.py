@@ -125,8 +125,8 @@ def judge_tolerance(off: Deviations, study: Study) -> Finding:
         )
     return Finding(
         Verdict.DRIFTED,
-        f"{len(outside):,} of {_trials(len(off.judged))} outside {terms}; most by {number(off.most)} times it:"
-        f" {label(study, outside[0])}{aside}",
+        f"{len(outside):,} of {_trials(len(off.judged))} outside {terms}; most by {number(off.most)}"
+        f" times it: {label(study, outside[0])}{aside}",
     )
 
 
@@ -137,7 +137,10 @@ def judge_statistics(shifts: Sequence[Shift], replicates: int | None, study: Stu
         )
     if not shifts:
         return Finding(Verdict.INCONCLUSIVE, "no recorded trial is among those retrained")
-    terms = f"{study.replicates} recorded against {replicates} fresh replicates, Holm over {_trials(len(shifts))}"
+    terms = (
+        f"{study.replicates} recorded against {replicates} fresh replicates,"
+        f" Holm over {_trials(len(study.trials()))}"
+    )
     if not (found := changed(shifts)):
         least = min(shift.p_holm for shift in shifts)
         return Finding(Verdict.HOLDS, f"no error is distributed otherwise: {terms}, least p {least:.2g}")
@@ -175,7 +178,8 @@ def markdown(report: Report, address: str | None = None) -> str:
     ]
     lines += ["", "| control | caught | |", "|---|---|---|"]
     lines += [
-        f"| {control.name} | {'yes' if control.caught else 'no'} | {'as it must be' if control.ok else '**FAILED**'} |"
+        f"| {control.name} | {'yes' if control.caught else 'no'} |"
+        f" {'as it must be' if control.ok else '**FAILED**'} |"
         for control in report.controls
     ]
     lines += ["", gap(report.hours_since_last), ""]
