@@ -105,7 +105,7 @@ def _evidence(one: Record) -> Evidence:
     )
     return Evidence(
         again=rows,
-        fresh=None if other is None else results(other, _results(freshly)),
+        fresh=None if other is None else results(study, _results(freshly), other),
         rounded=rounded,
         controls=[control for future in controls for control in future.result()],
         claims=claimed.result(),

@@ -67,7 +67,7 @@ def differences(recorded: Rows, again: Rows, pairs: Pairs, dtype: Dtype) -> Diff
     length = len(pairs.recorded)
     names = np.full(length, "", object)
     most, relative = np.zeros(length), np.zeros(length)
-    for name, one in recorded.columns.items():
+    for name, one in recorded.columns.items() if length else ():
         a, b = one[pairs.recorded], again.columns[name][pairs.again]
         differ = (a.view(np.uint64) != b.view(np.uint64)) & ~(np.isnan(a) & np.isnan(b))
         names[differ] += f" {name}"

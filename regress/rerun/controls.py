@@ -11,7 +11,7 @@ from typing import Literal
 
 from regress.rerun.bits import differences
 from regress.rerun.retrain import UNALTERED, Altered, OneRow, faster, neighbour, reseeded, results, retrain
-from regress.rerun.rows import Rows, align, renamed
+from regress.rerun.rows import Rows, align
 from regress.rerun.statistics import changed, fresh_replicates, shifts
 from regress.shards import Evaluated, Shard, shards
 from regress.study import Study
@@ -84,14 +84,12 @@ def _parts(
 ) -> Iterator[tuple[Rows, Rows]]:
     """Shard by shard the rows retrained, and those of the `other` study under the same names."""
     clean = other.problem.draw(other.seed, other.replicates)
-    pairs = list(zip(shards(study), shards(other), again, strict=True))
-    for own, changed_shard, done in sorted(pairs, key=lambda pair: -sum(_are_finite(pair[2]))):
+    pairs = zip(shards(other), again, strict=True)
+    for shard, done in sorted(pairs, key=lambda pair: -sum(_are_finite(pair[1]))):
         finite = _are_finite(done)
         chosen = sorted(range(len(finite)), key=lambda i: not finite[i])[:at_most]
-        trials = tuple(changed_shard.trials[i] for i in chosen)
-        altered = results(other, [retrain(Shard(trials), clean, alter)])
-        names = {trial.digest: own.trials[i].digest for trial, i in zip(trials, chosen, strict=True)}
-        yield results(study, [done]), renamed(altered, names)
+        trials = tuple(shard.trials[i] for i in chosen)
+        yield results(study, [done]), results(study, [retrain(Shard(trials), clean, alter)], other)
 
 
 def _are_finite(evaluated: Evaluated) -> list[bool]:

@@ -73,7 +73,11 @@ def faster(study: Study, factor: float) -> Study:
     return study.model_copy(update={"lrs": tuple(lr * factor for lr in study.lrs)})
 
 
-def results(study: Study, evaluated: Sequence[Evaluated]) -> Rows:
-    """The rows of shards of `study`."""
-    table = pa.concat_tables([shard.table for shard in evaluated])
-    return rows(table, study.problem.model.parameters)
+def results(study: Study, evaluated: Sequence[Evaluated], changed: Study | None = None) -> Rows:
+    """The rows of shards of `study`; those of a `changed` one go under the digests of `study`'s trials."""
+    found = rows(pa.concat_tables([shard.table for shard in evaluated]), study.problem.model.parameters)
+    if changed is None:
+        return found
+    pairs = zip(changed.trials(), study.trials(), strict=True)
+    names = {theirs.digest: ours.digest for theirs, ours in pairs}
+    return replace(found, keys=found.keys.assign(trial=found.keys.trial.map(names)))

@@ -1,7 +1,6 @@
 """`results.parquet` as arrays, and which rows of two such files are of the same lane at the same epoch."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -82,11 +81,6 @@ def rows(table: pa.Table, parameters: int) -> Rows:
         .cast(pa.float64())
         .to_numpy(zero_copy_only=False),
     )
-
-
-def renamed(rows: Rows, names: Mapping[str, str]) -> Rows:
-    """`rows` under other digests of their trials."""
-    return replace(rows, keys=rows.keys.assign(trial=rows.keys.trial.map(names)))
 
 
 def align(recorded: Rows, again: Rows) -> Pairs:

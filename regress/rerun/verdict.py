@@ -91,7 +91,8 @@ def worst(verdicts: Sequence[Verdict]) -> Verdict:
 
 def judge_bits(found: Differences, may_differ: bool, study: Study) -> Finding:
     if may_differ:
-        return Finding(None, "the environment or the code is another")
+        same = "" if found.count else f"; all the same {found.compared:,} rows agree bit for bit"
+        return Finding(None, f"the environment or the code is another{same}")
     if not found.count:
         return Finding(Verdict.HOLDS, f"{found.compared:,} rows, bit for bit")
     first = found.first

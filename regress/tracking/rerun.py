@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from math import isfinite
+from typing import Any
 
 import pandas as pd
 from mlflow.entities import Run
@@ -34,6 +35,9 @@ class Past:
     rerun_id: str
     verdict: str
     verdicts: Mapping[str, str | None]
+
+    def as_json(self) -> dict[str, Any]:
+        return {**vars(self), "at": self.at.isoformat(timespec="seconds")}
 
 
 @patiently
