@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from regress.tracking.store import Store
     from tasks.progress import Unit
 
-OUTSIDE, BAD_INPUT, INTERNAL_ERROR, LOST, INTERRUPTED = 1, 2, 70, 75, 130
+OUTSIDE, DRIFTED, BAD_INPUT, INCONCLUSIVE, INTERNAL_ERROR, LOST, INTERRUPTED = 1, 1, 2, 3, 70, 75, 130
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -56,18 +56,23 @@ _Json = Annotated[
 
 @app.command()
 def run(
-    study: Annotated[str, typer.Argument(help="A study that ships, or a path to YAML.")] = "default",
+    study: Annotated[
+        str | None,
+        typer.Argument(help="A study that ships, or a path to YAML.", show_default="default"),
+    ] = None,
     assignments: _Assignments = None,
     json: _Json = None,
     resume: Annotated[
         bool,
         typer.Option("--resume", help="Finish the newest execution of this study that was interrupted."),
     ] = False,
+    source: Annotated[
+        str | None,
+        typer.Option("--from", metavar="RUN", help="Take the study of a recorded execution, or latest."),
+    ] = None,
 ) -> None:
     """Train a study's trials and record them in MLflow."""
-    from regress.load import load
-
-    chosen = load(study, assignments or [])
+    chosen = _chosen(study, source, assignments or [])
     _check_writable("--json", json)
     trials = len(chosen.trials())
     totals: dict[Unit, int] = {"lanes": trials * chosen.replicates, "trials": trials}
@@ -146,6 +151,82 @@ def show(
 
 
 @app.command()
+def reproduce(
+    run: Annotated[
+        str, typer.Argument(help="An execution's run id, latest, or baseline for every experiment's.")
+    ] = "baseline",
+    json: _Json = None,
+    history: Annotated[
+        bool, typer.Option("--history", help="Train nothing; print the verdicts so far.")
+    ] = False,
+) -> None:
+    """Train recorded executions again: do their numbers still hold?
+
+    Exits 0 where they do, 1 where they drifted, 3 where nothing was proved.
+    """
+    from regress.tracking.read import executions, record
+    from regress.tracking.store import open_store
+
+    _check_writable("--json", json)
+    if history:
+        _show_history(run, json)
+        return
+    prefect = _in_background(_start_prefect)
+    try:  # bad input never becomes a failed run
+        store = open_store()
+        records = [record(store, execution) for execution in executions(store, run)]
+    finally:
+        prefect()
+    totals: dict[Unit, int] = {"lanes": sum(_lanes(one.study) for one in records)}
+
+    from flows.reproduce import NotReproduced
+    from flows.verdicts import show_reruns
+
+    try:
+        outcome = _run_flow("reproduce", totals, run)
+    except NotReproduced as failed:
+        outcome = failed.outcome
+    _write_json(json, outcome)
+    show_reruns(_console(), outcome, store)
+    if outcome["verdict"] != "HOLDS":
+        raise typer.Exit(DRIFTED if outcome["verdict"] == "DRIFTED" else INCONCLUSIVE)
+
+
+@app.command()
+def baseline(run: Annotated[str, typer.Argument(help="An execution's run id, or latest.")]) -> None:
+    """Pin the execution that its experiment's reruns are held against; by itself it is the first."""
+    from regress.tracking.read import find_execution, pin, recorded_study
+    from regress.tracking.store import open_store
+
+    store = open_store()
+    execution = find_execution(store, run)
+    name = recorded_study(store, execution).name
+    pin(store, execution)
+    _console().print(f"The baseline of {name} is {execution.info.run_id}.", highlight=False)
+
+
+@app.command()
+def diff(
+    one: Annotated[str, typer.Argument(metavar="RUN_A", help="An execution's run id, or latest.")],
+    other: Annotated[str, typer.Argument(metavar="RUN_B", help="Another's.")],
+    json: _Json = None,
+) -> None:
+    """Show what two executions differ in: study, environment, code, outcome."""
+    from flows.verdicts import show_apart
+    from regress.rerun.apart import apart
+    from regress.tracking.read import comparison, find_execution, record
+    from regress.tracking.store import open_store
+
+    _check_writable("--json", json)
+    store = open_store()
+    found = [find_execution(store, run) for run in (one, other)]
+    sides = [(record(store, run), comparison(store, run)) for run in found]
+    differences = apart(*sides)
+    _write_json(json, differences)
+    show_apart(_console(), differences)
+
+
+@app.command()
 def studies() -> None:
     """List the studies that ship, and the question of each."""
     from rich.table import Table
@@ -210,6 +291,42 @@ def _show(console: Console, outcome: dict[str, Any], store: "Store") -> None:
     console.print(f"Show this again: [bold]regress show {outcome['study_run_id']}[/bold]", highlight=False)
 
 
+def _chosen(study: str | None, source: str | None, assignments: list[str]) -> "Study":
+    """The study to run: one that ships, a file's, or a recorded execution's."""
+    from regress.load import load, override
+
+    if source is None:
+        return load(study or "default", assignments)
+    if study is not None:
+        raise InputError(f"--from: expected either a study ({study}) or a recorded execution, not both")
+    from regress.tracking.read import find_execution, recorded_study
+    from regress.tracking.store import open_store
+
+    store = open_store()
+    return override(recorded_study(store, find_execution(store, source)), assignments)
+
+
+def _lanes(study: "Study") -> int:
+    """Models that a rerun trains at least: all of the study, and those of another seed."""
+    from regress.rerun.statistics import fresh_replicates
+
+    trials = len(study.trials())
+    return trials * (study.replicates + (fresh_replicates(study.replicates, trials) or 0))
+
+
+def _show_history(run: str, json: Path | None) -> None:
+    from flows.verdicts import show_history
+    from regress.tracking.read import find_execution
+    from regress.tracking.rerun import history
+    from regress.tracking.store import open_store
+
+    store = open_store()
+    chosen = None if run == "baseline" else find_execution(store, run).info.experiment_id
+    past = history(store, chosen)
+    _write_json(json, [one.as_json() for one in past])
+    show_history(_console(), past)
+
+
 def _list_trials(
     store: "Store", execution: "Run", sort: str | None, where: str | None, csv: Path | None
 ) -> None:
@@ -258,11 +375,16 @@ def _say_what_is_resumed(store: "Store", study: "Study") -> None:
 def _run_flow(flow: str, totals: "dict[Unit, int]", *arguments: object) -> dict[str, Any]:
     """Runs the flow while a progress bar shows how far it is; its outcome."""
     import flows.notebook
+    import flows.reproduce
     import flows.robustness
     from flows.console import progress
     from flows.session import run
 
-    known = {"robustness": flows.robustness.robustness, "notebook": flows.notebook.run_notebook}
+    known = {
+        "robustness": flows.robustness.robustness,
+        "notebook": flows.notebook.run_notebook,
+        "reproduce": flows.reproduce.reproduce,
+    }
     try:
         with progress(_console(), totals) as listener:
             return run(known[flow], listener, *arguments)

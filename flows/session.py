@@ -32,6 +32,7 @@ def start() -> None:
     with _own_session(), get_client(sync_client=True) as client:
         client.hello()
     import flows.notebook
+    import flows.reproduce
     import flows.robustness  # noqa: F401
 
 

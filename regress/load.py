@@ -42,6 +42,11 @@ def load(study: str, assignments: Sequence[str] = ()) -> Study:
     return validate(_fields(study) | dict(map(_assignment, assignments)))
 
 
+def override(study: Study, assignments: Sequence[str]) -> Study:
+    """`study` with `field=value` set over it."""
+    return validate(study.model_dump(mode="json") | dict(map(_assignment, assignments)))
+
+
 def validate(fields: dict[str, Any]) -> Study:
     """The study with these fields; raises InputError at the first that cannot be."""
     try:

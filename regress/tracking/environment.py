@@ -23,9 +23,22 @@ _PACKAGES = (
     "statsmodels",
 )
 
+_PACKAGE = Path(__file__).parents[1]
+_VECTOR = ("sse", "ssse", "avx", "fma", "f16c", "bmi", "amx", "asimd", "sve")
+# Variables that choose how torch's and NumPy's libraries compute.
+_SWITCHES = (
+    "ATEN_CPU_CAPABILITY",
+    "MKL_CBWR",
+    "MKL_ENABLE_INSTRUCTIONS",
+    "ONEDNN_MAX_CPU_ISA",
+    "OPENBLAS_CORETYPE",
+    "NPY_DISABLE_CPU_FEATURES",
+)
+_LARGEST = 1 << 20  # bytes
+
 
 def environment() -> dict[str, Any]:
-    """Versions, torch build, processor, threads, platform and git state, for `environment.json`."""
+    """Versions, torch build, processor, threads, platform, source and git state, for `environment.json`."""
     return {
         "python": platform.python_version(),
         "packages": {name: version(name) for name in _PACKAGES},
@@ -33,41 +46,81 @@ def environment() -> dict[str, Any]:
             "build": torch.__config__.show(),
             "cpu_capability": torch.backends.cpu.get_cpu_capability(),
             "threads": torch.get_num_threads(),
+            "parallel": torch.__config__.parallel_info(),
         },
         "platform": platform.platform(),
-        "processor": _processor(),
+        "libc": " ".join(platform.libc_ver()).strip(),
+        "processor": _cpu("model name") or platform.processor(),
+        "vector_instructions": _vector_instructions(),
+        "switches": " ".join(f"{name}={os.environ[name]}" for name in _SWITCHES if name in os.environ),
         "cpus": os.cpu_count(),
         "code": code_digest(),
+        "files": file_digests(),
         "git": git_state(),
     }
 
 
 def code_digest() -> str:
     """Sixteen hexadecimal digits of the source of the package `regress`, studies included."""
-    folder = Path(__file__).parents[1]
     digest = sha256()
-    for file in sorted([*folder.rglob("*.py"), *folder.rglob("*.yaml")]):
-        digest.update(file.relative_to(folder).as_posix().encode() + b"\0" + file.read_bytes())
+    for name, file in _sources().items():
+        digest.update(name.encode() + b"\0" + file.read_bytes())
     return digest.hexdigest()[:16]
+
+
+def file_digests() -> dict[str, str]:
+    """Sixteen hexadecimal digits of each file that `code_digest` is of."""
+    return {name: sha256(file.read_bytes()).hexdigest()[:16] for name, file in _sources().items()}
+
+
+def _sources() -> dict[str, Path]:
+    files = sorted([*_PACKAGE.rglob("*.py"), *_PACKAGE.rglob("*.yaml")])
+    return {file.relative_to(_PACKAGE).as_posix(): file for file in files}
 
 
 def git_state() -> dict[str, Any] | None:
     """Commit and whether the work tree differs from it; None outside a repository."""
-    folder = Path(__file__).parents[2]
-
-    def git(*arguments: str) -> str:
-        command = ["git", "-C", str(folder), *arguments]
-        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
-
     try:
-        return {"commit": git("rev-parse", "HEAD"), "dirty": bool(git("status", "--porcelain"))}
+        return {"commit": _git("rev-parse", "HEAD").strip(), "dirty": bool(_git("status", "--porcelain"))}
     except (OSError, subprocess.CalledProcessError):
         return None
 
 
-def _processor() -> str:
+def uncommitted() -> bytes | None:
+    """How the work tree differs from its commit, new files by name; None where it does not.
+
+    Cut off at a megabyte. None, too, where this package is no part of the repository that it lies in.
+    """
+    try:
+        _git("ls-files", "--error-unmatch", str(_PACKAGE / "__init__.py"))
+        difference = _git("diff", "HEAD", "--no-color", "--no-ext-diff")
+        new = _git("ls-files", "--others", "--exclude-standard", "--full-name", ":/")
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    content = (
+        difference + "".join(f"# not in the repository: {name}\n" for name in new.splitlines())
+    ).encode()
+    if len(content) > _LARGEST:
+        content = content[:_LARGEST] + f"\n# cut off: {len(content):,} bytes in all\n".encode()
+    return content or None
+
+
+def _git(*arguments: str) -> str:
+    command = ["git", "-C", str(_PACKAGE.parent), *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=True)
+    return done.stdout
+
+
+def _cpu(field: str) -> str:
+    """A field of the first processor, as Linux tells it; empty elsewhere."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
-        return platform.processor()
-    return next((line.partition(":")[2].strip() for line in lines if "model name" in line), "")
+        return ""
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith(field)), "")
+
+
+def _vector_instructions() -> str:
+    """Those of the processor's flags by which libraries choose how to compute."""
+    flags = (_cpu("flags") or _cpu("Features")).split()
+    return " ".join(sorted(flag for flag in flags if flag.startswith(_VECTOR)))

@@ -18,15 +18,17 @@ from mlflow.utils.mlflow_tags import (
 from regress.shards import RowsDigest
 from regress.study import Study, Trial
 from regress.summary import TrialSummary
-from regress.tracking.environment import code_digest, environment, git_state
+from regress.tracking.environment import code_digest, environment, git_state, uncommitted
 from regress.tracking.lost import patiently
 from regress.tracking.resume import finished_children
 from regress.tracking.runs import FinishedRun, put
 from regress.tracking.store import Store, experiment
 
 FLOW_RUN = "prefect.flow_run_id"  # the tag that names the flow run that made an execution
+PROBLEM = "regress.problem"  # the tag that holds what an execution's rows were made of
 _PARAM_LIMIT = 6000  # characters; MLflow refuses more
 NAME_LIMIT = 250  # characters of a run's name
+TAG_LIMIT = 8000  # characters of a tag's value
 
 
 @dataclass(frozen=True)
@@ -57,7 +59,8 @@ class TrialRecord:
 
 def begin(store: Store, study: Study, user: str, tags: Mapping[str, str]) -> Execution:
     """Opens the parent run of an execution."""
-    return open_parent(store, study.name, "study", user, {"regress.study": study.digest, **tags})
+    identity = {"regress.study": study.digest, PROBLEM: study.problem.identity[:TAG_LIMIT]}
+    return open_parent(store, study.name, "study", user, {**identity, **tags})
 
 
 @patiently
@@ -78,13 +81,27 @@ def describe(execution: Execution, study: Study) -> None:
     fields = study.model_dump(mode="json", exclude={"name"})
     params = [Param(name, param_text(value)) for name, value in fields.items()]
     execution.store.client.log_batch(execution.run_id, params=params)
-    attach(execution, {"study.yaml": study_yaml(study).encode(), **environment_file()})
+    difference = uncommitted()
+    attach(
+        execution,
+        {
+            "study.yaml": study_yaml(study).encode(),
+            **environment_file(),
+            **({"uncommitted.diff": difference} if difference else {}),
+        },
+    )
 
 
 @patiently
 def open_parent(store: Store, name: str, kind: str, user: str, tags: Mapping[str, str]) -> Execution:
     """Opens a parent run in the experiment `name`."""
-    experiment_id = experiment(store, name)
+    return open_run(store, experiment(store, name), name, kind, user, tags)
+
+
+def open_run(
+    store: Store, experiment_id: str, name: str, kind: str, user: str, tags: Mapping[str, str]
+) -> Execution:
+    """Opens a run, called `name` and the time, that says by which code it is made."""
     git = git_state() or {}
     run = store.client.create_run(
         experiment_id,

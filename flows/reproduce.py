@@ -1,0 +1,121 @@
+"""The flow of a rerun: train recorded executions again, and say whether their numbers still hold."""
+
+import getpass
+import json
+import time
+from typing import Any
+
+from prefect import flow
+from prefect.artifacts import create_link_artifact, create_markdown_artifact
+from prefect.client.schemas import State
+from prefect.futures import PrefectFuture
+from prefect.states import Failed
+from prefect.task_runners import ThreadPoolTaskRunner
+from prefect.utilities.annotations import quote
+
+from flows.tags import flow_run_tags
+from regress.rerun.record import Record
+from regress.rerun.rerun import Evidence, is_equal, judge
+from regress.rerun.retrain import UNALTERED, Altered, Rounded, reseeded, results
+from regress.rerun.statistics import fresh_replicates
+from regress.rerun.verdict import Report, Verdict, markdown, worst
+from regress.shards import Evaluated, shards
+from regress.study import Study
+from regress.tracking.read import executions, record
+from regress.tracking.record import Execution, environment_file, stop
+from regress.tracking.rerun import begin_rerun, conclude
+from regress.tracking.store import Store, open_store
+from tasks.rerun import consult, control_bits, control_statistics, retrain_shard
+
+
+class NotReproduced(Exception):
+    """A rerun that drifted, or proved nothing; `outcome` is what the flow would have returned."""
+
+    def __init__(self, message: str, outcome: dict[str, Any]) -> None:
+        super().__init__(message, outcome)
+        self.outcome = outcome
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+
+@flow(
+    name="reproduce",
+    flow_run_name="reproduce {run}",
+    description="Trains recorded executions again and compares bits, tolerances, statistics and theory.",
+    task_runner=ThreadPoolTaskRunner(max_workers=2),  # type: ignore[arg-type]
+)
+def reproduce(run: str = "baseline") -> dict[str, Any] | State[Any]:
+    """Train recorded executions again.
+
+    Args:
+        run: An execution's run id, latest for the newest finished one, or baseline for the one of every
+            experiment.
+    """
+    store = open_store()
+    # All are read before any is trained: bad input leaves nothing.
+    records = [record(store, execution) for execution in executions(store, run)]
+    outcomes, texts = [], []
+    for one in records:
+        rerun, report = _rerun(store, one)
+        outcomes.append({"rerun_id": rerun.run_id, **report.as_json()})
+        texts.append(markdown(report, store.run_address(one.experiment_id, one.run_id)))
+        create_link_artifact(rerun.address, key="rerun", link_text=f"Rerun of {one.study.name} in MLflow")
+    create_markdown_artifact("\n---\n".join(texts), key="verdict", description="Do the numbers still hold?")
+    verdict = worst([outcome["verdict"] for outcome in outcomes])
+    # Of several baselines the first of the worst speaks for all.
+    speaker = next(outcome for outcome in outcomes if outcome["verdict"] == verdict)
+    outcome = speaker if len(outcomes) == 1 else {**speaker, "reruns": outcomes}
+    if verdict == Verdict.HOLDS:
+        return outcome
+    message = f"{verdict}: " + ", ".join(
+        f"{one['study']} {one['run_id']}" for one in outcomes if one["verdict"] != Verdict.HOLDS
+    )
+    return Failed(message=message, data=NotReproduced(message, outcome))
+
+
+def _rerun(store: Store, one: Record) -> tuple[Execution, Report]:
+    """One execution trained again and recorded; what stops it ends the rerun's own run, FAILED."""
+    began = time.perf_counter()
+    rerun = begin_rerun(store, one, getpass.getuser(), flow_run_tags())
+    try:
+        evidence = _evidence(one)
+        environment = environment_file()["environment.json"]
+        report = judge(one, evidence, json.loads(environment))
+        conclude(rerun, report, environment, time.perf_counter() - began)
+    except BaseException:
+        stop(rerun, "FAILED")
+        raise
+    return rerun, report
+
+
+def _evidence(one: Record) -> Evidence:
+    study = one.study
+    replicates = fresh_replicates(study.replicates, len(study.trials()))
+    other = None if replicates is None else reseeded(study, replicates)
+    claimed = consult.submit(quote(study))
+    retrained, freshly = _submit(study), [] if other is None else _submit(other)
+    again = _results(retrained)
+    controls = [
+        control.submit(quote(study), quote(again)) for control in (control_bits, control_statistics)
+    ]
+    rows = results(study, again)
+    rounded = (
+        None if is_equal(one, rows) else results(study, _results(_submit(study, Rounded(study.dtype))))
+    )
+    return Evidence(
+        again=rows,
+        fresh=None if other is None else results(study, _results(freshly), other),
+        rounded=rounded,
+        controls=[control for future in controls for control in future.result()],
+        claims=claimed.result(),
+    )
+
+
+def _submit(study: Study, alter: Altered = UNALTERED) -> list[PrefectFuture[Evaluated]]:
+    clean = study.problem.draw(study.seed, study.replicates)
+    return [retrain_shard.submit(quote(shard), quote(clean), quote(alter)) for shard in shards(study)]
+
+
+def _results(futures: list[PrefectFuture[Evaluated]]) -> list[Evaluated]:
+    return [future.result() for future in futures]

@@ -1,0 +1,1 @@
+"""Recorded executions, trained again: do their numbers still hold?"""

@@ -1,0 +1,56 @@
+"""Train a recorded study again, and judge what comes out."""
+
+from collections.abc import Sequence
+
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+
+from regress.problems import Data
+from regress.rerun.controls import Control, bits_controls, statistics_controls
+from regress.rerun.oracle import Claim, claims
+from regress.rerun.retrain import Altered, retrain
+from regress.shards import Evaluated, Shard
+from regress.study import Study
+from tasks.progress import advance
+
+
+@task(
+    name="retrain",
+    task_run_name="retrain {shard.label}",
+    description="Rows, order, training and metrics of a shard, from its study alone.",
+    cache_policy=NO_CACHE,
+)
+def retrain_shard(shard: Shard, clean: Data, alter: Altered) -> Evaluated:
+    evaluated = retrain(shard, clean, alter)
+    advance("lanes", len(shard.trials) * clean.replicates)
+    return evaluated
+
+
+@task(
+    name="bits' controls",
+    task_run_name="controls of the bits of {study.name}",
+    description="Another seed, learning rate and row: rows must differ.",
+    cache_policy=NO_CACHE,
+)
+def control_bits(study: Study, again: Sequence[Evaluated]) -> tuple[Control, ...]:
+    return bits_controls(study, again)
+
+
+@task(
+    name="statistics' controls",
+    task_run_name="controls of the statistics of {study.name}",
+    description="Twice the learning rate must be noticed, another seed must not.",
+    cache_policy=NO_CACHE,
+)
+def control_statistics(study: Study, again: Sequence[Evaluated]) -> tuple[Control, ...]:
+    return statistics_controls(study, again)
+
+
+@task(
+    name="oracle",
+    task_run_name="oracle of {study.name}",
+    description="Published fits and theory, where their assumptions are met.",
+    cache_policy=NO_CACHE,
+)
+def consult(study: Study) -> tuple[Claim, ...]:
+    return claims(study)
