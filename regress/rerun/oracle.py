@@ -120,7 +120,7 @@ def _frozen(model: Affine, trial: Trial, data: Data) -> dict[str, Claim]:
     z, y = _rows(model, data)
     steps = shard.schedule.steps(len(y))
     limit = frozen_order(z[order[0]], y[order[0]], steps, trial.lr)
-    epochs = _until(limit.rate)
+    epochs = _until(float(limit.rate))
     if epochs is None or epochs * len(steps) > _STEPS:
         return {}
     ended = _descend(
