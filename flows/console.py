@@ -190,13 +190,13 @@ def _show_references(console: Console, outcome: Mapping[str, Any]) -> None:
     names = list(dict.fromkeys(row["estimator"] for row in rows))
     metric = RANKINGS[rows[0]["metric"]]
     table = _table(
-        f"Beside the field's own estimators: median {metric}; the trial's relative efficiency",
+        f"Beside the field's own estimators: median {metric}",
         "contamination",
         "best trial",
         *names,
         *(f"against {name}" for name in names),
     )
-    table.caption = "Relative efficiency: mean squared error over the trial's; above 1 the trial is closer"
+    table.caption = "against: mean squared error over the trial's; above 1 the trial is closer"
     table.caption_justify = "left"
     for contamination in dict.fromkeys(row["contamination"] for row in rows):
         own = {row["estimator"]: row for row in rows if row["contamination"] == contamination}
@@ -224,19 +224,20 @@ def _published(rows: list[dict[str, Any]]) -> Table:
     names = rows[0]["parameters"]
     agreeing = sum(row["agrees"] for row in rows)
     table = _table(
-        f"Published fits to the whole table, found here to within their digits: {agreeing} of {len(rows)}",
+        f"Published fits to the whole table beside those made here: {agreeing} of {len(rows)} agree",
         "fit",
         "by",
         *names,
         "scale",
         "off by",
+        "allowed",
     )
     for row in rows:
         off = f"{row['deviation']:.1g}" if row["agrees"] else f"[bold red]{row['deviation']:.2g}[/]"
         there = [f"{value:.5f}" for value in row["published"]]
         here = [f"{value:.5f}" for value in row["here"]]
-        table.add_row(row["fit"], row["source"], *there, _optional(row["published_scale"]), "")
-        table.add_row("", row["library"], *here, _optional(row["scale"]), off)
+        table.add_row(row["fit"], row["source"], *there, _optional(row["published_scale"]), "", "")
+        table.add_row("", row["library"], *here, _optional(row["scale"]), off, f"{row['tolerance']:g}")
     return table
 
 

@@ -27,11 +27,9 @@ def run_flow(study: Study) -> dict[str, Any]:
 
 
 def children(client: MlflowClient, outcome: dict[str, Any]) -> list[Run]:
-    parent = outcome["study_run_id"]
-    found = client.search_runs(
-        [outcome["experiment_id"]], f"tags.`mlflow.parentRunId` = '{parent}'", max_results=1000
-    )
-    return list(found)
+    """The trials' runs."""
+    mine = f"tags.`mlflow.parentRunId` = '{outcome['study_run_id']}' AND tags.`regress.kind` = 'trial'"
+    return list(client.search_runs([outcome["experiment_id"]], mine, max_results=1000))
 
 
 def artifact(client: MlflowClient, run_id: str, name: str, folder: Path) -> bytes:
@@ -153,6 +151,7 @@ def test_prefect_knows_each_step_by_a_readable_name(workplace: Path, small_study
     shard = shard.replace("signed", "easy-to-hard") + " · batch 16"
     assert {f"{step} {shard}" for step in ("train", "evaluate", "plot", "track")} <= names
     assert "contaminate vertical(fraction=0.1, shift=10.0)" in names
+    assert "refer vertical(fraction=0.1, shift=10.0)" in names
     assert {"best-trials", "order-effects", "mlflow", "trials-tracked"} <= artifacts.keys()
     assert "/runs?viewStateShareKey=regress-" in artifacts["mlflow"]
 
