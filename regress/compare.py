@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -196,11 +197,18 @@ def _effect(summary: TrialSummary, values: Floats, p: float | None, seed: int) -
 
 def median_interval(values: Floats, seed: int) -> tuple[float, float]:
     """The 95 % percentile-bootstrap interval of the median of `values` (n,)."""
-    draws = streams.uniforms(_RESAMPLES * len(values), seed, "bootstrap", len(values))
-    picks = (draws * len(values)).astype(np.intp).reshape(_RESAMPLES, -1)
-    medians = np.median(values[picks], axis=1)
+    n = len(values)
+    ranked = np.sort(values[_resamples(n, seed)], axis=1)
+    medians = (ranked[:, (n - 1) // 2] + ranked[:, n // 2]) / 2  # np.median takes twice as long
     tail = (1 - _LEVEL) / 2
     return float(nearest_rank(medians, tail)), float(nearest_rank(medians, 1 - tail))
+
+
+@lru_cache(maxsize=4)  # all cells with n pairs are resampled alike
+def _resamples(n: int, seed: int) -> NDArray[np.intp]:
+    """Which of n values each resample holds (_RESAMPLES, n)."""
+    draws = streams.uniforms(_RESAMPLES * n, seed, "bootstrap", n)
+    return (draws * n).astype(np.intp).reshape(_RESAMPLES, -1)
 
 
 def _signed_rank_p(values: Floats) -> float | None:
