@@ -36,7 +36,7 @@ def epochs_by_sigma(study: Study, own: Own) -> Figure:
     title = f"epochs to an error of {study.tolerance:g}, {order}, median of {study.replicates} replicates"
     figure, axes = grid(study, max(2.4, 0.42 * len(sigmas)), 1.9, title, right=margin)
     places = np.arange(len(sigmas))
-    top = 1.5 * study.epochs
+    axes[0, 0].set(yscale="log", ylim=(0.8, 1.5 * study.epochs))
     for contamination, loss, axis in cells(study, axes):
         for lr, style in zip(study.lrs, lines, strict=True):
             lane = [own[contamination, loss, lr, sigma] for sigma in sigmas]
@@ -49,7 +49,6 @@ def epochs_by_sigma(study: Study, own: Own) -> Figure:
             axis.plot(places, np.maximum(said, 1), **_LAW | {"color": style["color"]})
         axis.axhline(study.epochs, color="#bbbbbb", lw=0.8)
         axis.grid(alpha=0.25)
-    axes[0, 0].set(yscale="log", ylim=(0.8, top))
     plain_log_axis(axes[0, 0].yaxis)
     axes[0, 0].yaxis.set_major_locator(FixedLocator([1, 2, 5, 10, 20, 50, 100, 200, 500, 1000]))
     axes[0, 0].set_xticks(places, [f"{sigma:g}" for sigma in sigmas])

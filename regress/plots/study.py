@@ -49,7 +49,7 @@ def study_plots(
         sized = [summary for summary in summaries if summary.trial.batch_size == size]
         own = keyed(summary for summary in sized if summary.trial.order == order)
         changed = [effect for effect in effects if effect.batch_size == size and effect.n]
-        figures[f"error-by-lr-and-sigma{suffix}"] = _heat_maps(study, own)
+        figures[f"error-by-lr-and-sigma{suffix}"] = error_by_lr_and_sigma(study, own)
         figures[f"error-by-epoch{suffix}"] = _curves(study, own, "param_error")
         figures[f"loss-by-epoch{suffix}"] = _curves(study, own, "train_loss")
         if changed:
@@ -63,7 +63,7 @@ def study_plots(
     return {f"{name}.png": to_png(figure) for name, figure in figures.items()}
 
 
-def _heat_maps(study: Study, summaries: Own) -> Figure:
+def error_by_lr_and_sigma(study: Study, summaries: Own) -> Figure:
     label = RANKING[study.problem.ranking]
     order = next(iter(summaries.values())).trial.order
     figure, axes = grid(

@@ -47,6 +47,7 @@ def error_by_lr(study: Study, summaries: Sequence[TrialSummary], references: Seq
     title = f"{label} after {study.epochs} epochs, sigma {sigma:g}, median of {study.replicates} replicates"
     figure, axes = grid(study, 2.5, 1.9, title, right=margin)
     axes[0, 0].set(xscale="log", yscale="log", xlim=(low, high))
+    _limits(axes[0, 0], study, [median(s) for s in shown], [row.median for row in references])
     for contamination, loss, axis in cells(study, axes):
         own = [s for s in shown if (str(s.trial.contamination), str(s.trial.loss)) == (contamination, loss)]
         for row in references:
@@ -58,7 +59,6 @@ def error_by_lr(study: Study, summaries: Sequence[TrialSummary], references: Seq
             lane = sorted((s for s in own if str(s.trial.order) == order), key=lambda s: s.trial.lr)
             _draw(axis, lane, style, theory, has_band=len(lines) <= _BANDS)
         axis.grid(alpha=0.25)
-    _limits(axes[0, 0], study, [median(s) for s in shown], [row.median for row in references])
     label_axes(figure, "learning rate", label)
     side_legend(figure, in_legend(named), margin)
     return figure
