@@ -78,7 +78,7 @@ def rows(table: pa.Table, parameters: int) -> Rows:
         metrics={name: table[name].to_numpy(zero_copy_only=False) for name in METRICS},
         diverged=table["diverged"].fill_null(True).to_numpy(zero_copy_only=False),
         first_nonfinite_step=table["first_nonfinite_step"]
-        .cast(pa.float64())
+        .cast(pa.float64(), safe=False)
         .to_numpy(zero_copy_only=False),
     )
 

@@ -10,7 +10,7 @@ from scipy.stats import mannwhitneyu
 from statsmodels.stats.multitest import multipletests
 
 from regress.rerun.rows import Rows
-from regress.rerun.tolerance import TOLERANCES
+from regress.rerun.tolerance import TOLERANCES, Tolerance
 from regress.study import Dtype, Study
 
 Floats = NDArray[np.float64]
@@ -49,12 +49,13 @@ def shifts(recorded: Rows, fresh: Rows, study: Study) -> tuple[Shift, ...]:
     """
     first, last = ((recorded.errors(epoch), fresh.errors(epoch)) for epoch in (1, study.epochs))
     trials = [trial for trial in last[0] if trial in last[1] and trial in first[0] and trial in first[1]]
-    p = [
-        min(1.0, 2 * min(p_value(then[trial], now[trial], study.dtype) for then, now in (first, last)))
-        for trial in trials
-    ]
     if not trials:
         return ()
+    both = [
+        p_values([then[trial] for trial in trials], [now[trial] for trial in trials], study.dtype)
+        for then, now in (first, last)
+    ]
+    p = np.minimum(1.0, 2 * np.minimum(*both)).tolist()
     missing = max(0, len(study.trials()) - len(trials))
     corrected = multipletests([*p, *[1.0] * missing], method="holm")[1]
     return tuple(
@@ -65,20 +66,31 @@ def shifts(recorded: Rows, fresh: Rows, study: Study) -> tuple[Shift, ...]:
     )
 
 
-def p_value(recorded: Floats, fresh: Floats, dtype: Dtype) -> float:
-    """Mann-Whitney's two-sided p, exact where nothing ties; +inf ties with +inf.
+def p_values(recorded: Sequence[Floats], fresh: Sequence[Floats], dtype: Dtype) -> Floats:
+    """Mann-Whitney's two-sided p (T,) of T pairs of samples, exact where nothing ties; +inf ties with +inf.
 
     1 where all errors agree to within the tolerance: where nothing is left to chance, or the error is
     down to rounding, another library rounds otherwise.
     """
-    tolerance = TOLERANCES[dtype]
+    alike: dict[tuple[int, int, str], list[int]] = {}  # a call for each size and method, not for each pair
+    for i, (one, other) in enumerate(zip(recorded, fresh, strict=True)):
+        if method := _method(one, other, TOLERANCES[dtype]):
+            alike.setdefault((len(one), len(other), method), []).append(i)
+    p = np.ones(len(recorded))
+    for (*_, method), own in alike.items():
+        samples = (np.stack([samples[i] for i in own]) for samples in (recorded, fresh))
+        p[own] = mannwhitneyu(*samples, axis=1, method=method).pvalue
+    return p
+
+
+def _method(recorded: Floats, fresh: Floats, tolerance: Tolerance) -> str | None:
+    """How p is found; None where all is alike."""
     pooled = np.concatenate([recorded, fresh])
     least, most = pooled.min(), pooled.max()
     if least == most or most - least <= tolerance.atol + tolerance.rtol * most < np.inf:
-        return 1.0
+        return None
     has_ties = len(np.unique(pooled)) < len(pooled)
-    method = "asymptotic" if has_ties or len(recorded) * len(fresh) > _EXACT else "exact"
-    return float(mannwhitneyu(recorded, fresh, method=method).pvalue)
+    return "asymptotic" if has_ties or len(recorded) * len(fresh) > _EXACT else "exact"
 
 
 def changed(found: Sequence[Shift]) -> tuple[Shift, ...]:
