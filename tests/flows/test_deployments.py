@@ -101,7 +101,7 @@ def test_what_prefect_would_drop_or_refuse_is_caught(case: str) -> None:
     name, fault = BROKEN[case]
     faulty = content()
     next(deployment for deployment in faulty["deployments"] if deployment["name"] == name).update(fault)
-    with pytest.raises(Exception):  # noqa: B017, PT011 each layer has errors of its own
+    with pytest.raises(Exception):  # noqa: B017 each layer has errors of its own
         for deployment in rendered(faulty):
             check(deployment)
 
