@@ -55,7 +55,9 @@ def examine() -> Iterator[Finding]:
         return
     site = ledger.site
     yield _service(ledger, PREFECT, f"{site.prefect_api}/health", site.prefect_address, _prefect_schema())
-    yield _service(ledger, MLFLOW, f"{site.mlflow_here}/health", site.mlflow_address, f"shows {site.store}")
+    yield _service(
+        ledger, MLFLOW, f"{site.mlflow_here}/health", site.mlflow_address, f"shows {_shown(site.store)}"
+    )
     if ledger.alive(WORKER) is None:
         yield Finding(WORKER, False, f"its process died, and no deployment can run; {_AGAIN}")
     if ledger.alive(PREFECT) is not None:
@@ -94,6 +96,12 @@ def _store(uri: str | None) -> Finding:
         return Finding("store", True, examine_store(uri))
     except InputError as error:
         return Finding("store", False, str(error))
+
+
+def _shown(store: str) -> str:
+    from regress.tracking.store import shown
+
+    return shown(store)
 
 
 def _service(ledger: Ledger, name: str, url: str, address: str, more: str) -> Finding:

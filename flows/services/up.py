@@ -175,8 +175,7 @@ def prefect_settings(site: Site) -> dict[str, str]:
 
 def _mlflow_command(site: Site) -> list[str]:
     command = ["mlflow", "server", "--host", site.host, "--port", str(site.mlflow_port), "--workers", "1"]
-    command += ["--backend-store-uri", site.store, "--no-serve-artifacts"]
-    command += ["--default-artifact-root", str(site.artifacts)]
+    command += ["--no-serve-artifacts", "--default-artifact-root", str(site.artifacts)]
     if not kept.is_loopback(site.host):
         names = f"{site.host},{site.host}:*,{socket.gethostname()},{socket.gethostname()}:*"
         command += ["--allowed-hosts", f"{_HOSTS},{names}"]
@@ -184,7 +183,10 @@ def _mlflow_command(site: Site) -> list[str]:
 
 
 def _mlflow_settings(site: Site) -> dict[str, str]:
-    settings = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}  # its processes outlive the server
+    settings = {
+        "MLFLOW_BACKEND_STORE_URI": site.store,  # not among the arguments, which everybody may list
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",  # its processes outlive the server
+    }
     if site.login is None:
         return settings
     user, _, password = site.login.partition(":")
