@@ -20,6 +20,7 @@ class Name(StrEnum):
     STUDY = "study"
     TRACKING = "tracking"
     NOTEBOOK = "notebook"
+    DEPLOYMENT = "deployment"
 
 
 def main(

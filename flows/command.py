@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 
 from regress.errors import InputError, ServiceLost
 
@@ -26,7 +27,8 @@ if TYPE_CHECKING:
     from regress.tracking.store import Store
     from tasks.progress import Unit
 
-OUTSIDE, DRIFTED, BAD_INPUT, INCONCLUSIVE, INTERNAL_ERROR, LOST, INTERRUPTED = 1, 1, 2, 3, 70, 75, 130
+OUTSIDE = DRIFTED = UNWELL = 1
+BAD_INPUT, INCONCLUSIVE, INTERNAL_ERROR, LOST, INTERRUPTED = 2, 3, 70, 75, 130
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -239,6 +241,60 @@ def studies() -> None:
     _console().print(table)
 
 
+@app.command()
+def up(
+    host: Annotated[
+        str | None, typer.Option(metavar="ADDRESS", help="Listen there.", show_default="127.0.0.1")
+    ] = None,
+    prefect_port: Annotated[
+        int | None, typer.Option(min=1, max=65535, help="Prefect's.", show_default="4200")
+    ] = None,
+    mlflow_port: Annotated[
+        int | None, typer.Option(min=1, max=65535, help="MLflow's.", show_default="5000")
+    ] = None,
+    login: Annotated[
+        str | None,
+        typer.Option(
+            metavar="USER:PASSWORD",
+            envvar="REGRESS_LOGIN",
+            help="Ask for it at both servers; needed to listen beyond this machine.",
+        ),
+    ] = None,
+    notify_url: Annotated[
+        str | None, typer.Option(metavar="URL", help="A webhook to tell when a reproduction fails.")
+    ] = None,
+) -> None:
+    """Start Prefect, MLflow and a worker, and deploy what prefect.yaml holds."""
+    from flows.services.up import Options, bring_up
+
+    bring_up(Options(host, prefect_port, mlflow_port, login), notify_url, _saying(_console()))
+
+
+@app.command()
+def down() -> None:
+    """Stop what `up` has started."""
+    from flows.services.down import take_down
+
+    take_down(_saying(_console()))
+
+
+@app.command()
+def doctor() -> None:
+    """Say what is reachable, in which version, and what would fail."""
+    from flows.services.doctor import examine
+
+    console = _console()
+    is_well = True
+    for finding in examine():
+        is_well &= finding.is_well
+        verdict = "[green]ok[/]  " if finding.is_well else "[bold red]FAIL[/]"
+        console.print(
+            f"{verdict}  {finding.what:<12} {escape(finding.text)}", highlight=False, soft_wrap=True
+        )
+    if not is_well:
+        raise typer.Exit(UNWELL)
+
+
 def main() -> None:
     """The console script: every way out has its exit code."""
     signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGINT))  # a polite end is an end, whoever asks
@@ -280,6 +336,12 @@ def _console() -> Console:
     console = Console()
     # Where nobody watches, no line need fold.
     return console if console.is_terminal else Console(width=140)
+
+
+def _saying(console: Console) -> Callable[[str, str], None]:
+    return lambda what, became: console.print(
+        f"{what:<12} {escape(became)}", highlight=False, soft_wrap=True
+    )
 
 
 def _show(console: Console, outcome: dict[str, Any], store: "Store") -> None:

@@ -10,7 +10,9 @@ from prefect.states import Crashed
 _log = logging.getLogger(__name__)
 
 
-def mark_crashed(flow_run_id: str) -> None:
+def mark_crashed(
+    flow_run_id: str, reason: str = "Its process died; another flow run resumed the study."
+) -> None:
     """Moves a flow run that is not in a final state to Crashed, where this server knows it."""
     with get_client(sync_client=True) as client:
         try:
@@ -18,8 +20,4 @@ def mark_crashed(flow_run_id: str) -> None:
         except ObjectNotFound:
             return
         if found.state is None or not found.state.is_final():
-            client.set_flow_run_state(
-                found.id,
-                Crashed(message="Its process died; another flow run resumed the study."),
-                force=True,
-            )
+            client.set_flow_run_state(found.id, Crashed(message=reason), force=True)

@@ -19,6 +19,7 @@ from prefect.task_runners import ThreadPoolTaskRunner
 from prefect.utilities.annotations import quote
 
 from flows.reconcile import mark_crashed
+from flows.submitted import refuse_relative_table
 from flows.tags import flow_run_tags
 from regress.compare import Comparison
 from regress.errors import ServiceLost
@@ -65,6 +66,7 @@ def robustness(study: Study = DEFAULT, resume: bool = False) -> dict[str, Any]:
         study: The problem and the grid over it; every list spans one axis.
         resume: Finish the newest execution of this study that was interrupted, if there is one.
     """
+    refuse_relative_table(study)
     clock = _Clock()
     with clock.stage("open"):
         store = open_store()

@@ -25,6 +25,7 @@ from regress.tracking.runs import FinishedRun, write_by_client
 
 _log = logging.getLogger(__name__)
 
+UI = "REGRESS_MLFLOW_UI"  # where a server shows the database that this process writes to
 _SERVER = ("http", "https")
 _PATIENCE = 5.0  # seconds for a tracking server to answer at all
 
@@ -40,21 +41,26 @@ class Store:
     @property
     def shown(self) -> str:
         """The address, without a password."""
-        return _shown(self.uri)
+        return shown(self.uri)
 
     @property
     def is_server(self) -> bool:
         return urlsplit(self.uri).scheme in _SERVER
 
     @property
+    def served_at(self) -> str | None:
+        """The address of the server that shows this store, where one is known."""
+        return self.uri.rstrip("/") if self.is_server else os.environ.get(UI)
+
+    @property
     def ui(self) -> str:
         """Where the UI is, or would be after `ui_command`."""
-        return self.uri.rstrip("/") if self.is_server else "http://127.0.0.1:5000"
+        return self.served_at or "http://127.0.0.1:5000"
 
     @property
     def ui_command(self) -> str | None:
         """What shows a store that no server serves; None where a server does."""
-        if self.is_server:
+        if self.served_at:
             return None
         default = f"sqlite:///{Path.cwd() / 'mlflow.db'}"
         return "mlflow ui" if self.uri == default else f"mlflow ui --backend-store-uri {self.uri}"
@@ -79,12 +85,41 @@ class Store:
         return f"{self.ui}/#/experiments/{experiment_id}/runs/{run_id}"
 
 
+def database_uri() -> str:
+    """The URI of MLflow's own choice, a file by its full path; raises InputError where it is a server."""
+    uri = mlflow.get_tracking_uri()
+    scheme = urlsplit(uri).scheme
+    if scheme in _SERVER:
+        raise InputError(f"MLFLOW_TRACKING_URI: {shown(uri)} is a server already, expected a database")
+    file = sqlalchemy.make_url(uri).database if scheme == "sqlite" else None
+    return f"sqlite:///{Path(file).resolve()}" if file else uri
+
+
 def open_store(uri: str | None = None) -> Store:
     """The store at `uri`, by default MLflow's own choice; a fresh SQLite file is created.
 
     Raises InputError where the store cannot be reached, read or written, or has another schema.
     """
     uri = uri or mlflow.get_tracking_uri()
+    scheme = urlsplit(uri).scheme
+    check_reachable(uri)
+    # MLflow announces each migration of a fresh store, and prints what it raises.
+    logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+    # Five times with backoff, half a minute, and not the seven times that may take four.
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "5")
+    try:
+        # Processes that migrate one fresh SQLite file at once die of it.
+        with _alone(uri) if scheme == "sqlite" else nullcontext():
+            client = MlflowClient(uri)
+            client.search_experiments(max_results=1)
+    except (MlflowException, sqlalchemy.exc.SQLAlchemyError) as error:
+        raise InputError(f"the tracking store {shown(uri)} cannot be used: {_first(error)}") from None
+    return Store(uri, client, _writes_rows(client, is_server=scheme in _SERVER))
+
+
+def check_reachable(uri: str) -> None:
+    """Raises InputError where no database and no server answers at `uri`."""
     scheme = urlsplit(uri).scheme
     if scheme in _SERVER:
         _check_server(uri)
@@ -97,19 +132,6 @@ def open_store(uri: str | None = None) -> Store:
             f"MLFLOW_TRACKING_URI: {uri} is neither a database nor an http address,"
             " expected sqlite:///..., postgresql://... or http://..."
         )
-    # MLflow announces each migration of a fresh store, and prints what it raises.
-    logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
-    logging.getLogger("alembic").setLevel(logging.WARNING)
-    # Five times with backoff, half a minute, and not the seven times that may take four.
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "5")
-    try:
-        # Processes that migrate one fresh SQLite file at once die of it.
-        with _alone(uri) if scheme == "sqlite" else nullcontext():
-            client = MlflowClient(uri)
-            client.search_experiments(max_results=1)
-    except (MlflowException, sqlalchemy.exc.SQLAlchemyError) as error:
-        raise InputError(f"the tracking store {_shown(uri)} cannot be used: {_first(error)}") from None
-    return Store(uri, client, _writes_rows(client, is_server=scheme in _SERVER))
 
 
 def _alone(uri: str) -> FileLock:
@@ -130,7 +152,7 @@ def experiment(store: Store, name: str) -> str:
             found = store.client.get_experiment_by_name(name)
     if found is None or found.lifecycle_stage != "active":
         raise InputError(
-            f"name: the experiment {name!r} is deleted in {_shown(store.uri)};"
+            f"name: the experiment {name!r} is deleted in {shown(store.uri)};"
             " restore it or choose another name"
         )
     return str(found.experiment_id)
@@ -148,11 +170,11 @@ def _check_server(uri: str) -> None:
         answer = requests.get(f"{uri.rstrip('/')}/health", timeout=_PATIENCE)
     except requests.RequestException:
         raise InputError(
-            f"MLFLOW_TRACKING_URI: nothing answers at {_shown(uri)}, expected an MLflow server"
+            f"MLFLOW_TRACKING_URI: nothing answers at {shown(uri)}, expected an MLflow server"
         ) from None
     if answer.status_code != requests.codes.ok:
         raise InputError(
-            f"MLFLOW_TRACKING_URI: {_shown(uri)} answers {answer.status_code} to /health,"
+            f"MLFLOW_TRACKING_URI: {shown(uri)} answers {answer.status_code} to /health,"
             " expected an MLflow server"
         )
 
@@ -181,10 +203,10 @@ def _check_database(uri: str) -> None:
     try:
         sqlalchemy.create_engine(uri).connect().close()
     except (sqlalchemy.exc.SQLAlchemyError, ImportError) as error:
-        raise InputError(f"MLFLOW_TRACKING_URI: cannot reach {_shown(uri)}: {_first(error)}") from None
+        raise InputError(f"MLFLOW_TRACKING_URI: cannot reach {shown(uri)}: {_first(error)}") from None
 
 
-def _shown(uri: str) -> str:
+def shown(uri: str) -> str:
     """`uri` without its password."""
     return sqlalchemy.make_url(uri).render_as_string(hide_password=True)
 

@@ -1,0 +1,1 @@
+"""Servers, worker and deployments on this machine: brought up, taken down, looked over."""
