@@ -101,6 +101,7 @@ def results(client: MlflowClient, run_id: str, folder: Path) -> bytes:
     return Path(client.download_artifacts(run_id, "results.parquet", str(folder))).read_bytes()
 
 
+@pytest.mark.timeout(900)
 def test_killed_at_any_moment_it_is_finished_as_if_nothing_had_happened(
     ask: Ask, place: Callable[[str], Path], small_study: Study
 ) -> None:
