@@ -16,6 +16,7 @@ class Name(StrEnum):
     """A file of this folder, and the function in it that measures."""
 
     TRAINING = "training"
+    ORDERS = "orders"
     PLOTS = "plots"
     STUDY = "study"
     TRACKING = "tracking"

@@ -18,6 +18,8 @@ Own = Mapping[
     tuple[str, str, float, float], TrialSummary
 ]  # one order's, by contamination, loss, lr and sigma
 
+_LETTER = 0.08  # inches, of 9.5 points
+
 RANKING = {
     "param_error": "parameter error",
     "val_median_abs_residual": "median |residual| on held-out rows",
@@ -32,10 +34,13 @@ def grid(
     # A title needs some five inches.
     width = max(width, 5.2 / columns)
     figure, axes = panels(rows, columns, width, height, f"{study.name}: {title}", right)
-    longest = max(len(str(loss)) for loss in study.losses)
-    size = min(9.5, 9.5 * width / (0.08 * longest))  # points; a letter of 9.5 is some 0.08 inches wide
-    for loss, axis in zip(study.losses, axes[0], strict=True):
-        axis.set_title(str(loss), fontsize=size, y=1.0, pad=6)  # a given y spares a search
+    names = [str(loss) for loss in study.losses]
+    if max(map(len, names)) * _LETTER > width:
+        names = [name.replace("(", "\n(", 1) for name in names]
+    longest = max(len(line) for name in names for line in name.split("\n"))
+    for name, axis in zip(names, axes[0], strict=True):
+        size = 9.5 * min(1, width / (longest * _LETTER))
+        axis.set_title(name, fontsize=size, y=1.0, pad=6, linespacing=1.0)  # a given y spares a search
     for contamination, axis in zip(study.contaminations, axes[:, -1], strict=True):
         kind, bracket, arguments = str(contamination).partition("(")
         lines = wrap(bracket + arguments, int(height / 0.063), break_long_words=False)

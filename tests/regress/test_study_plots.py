@@ -110,8 +110,7 @@ def test_every_figure_is_a_picture() -> None:
     plots = study_plots(study, summaries, effects, reference(study, "ols", 0.01))
     assert len(plots) == 7
     for png in plots.values():
-        image = np.asarray(Image.open(io.BytesIO(png)))
-        assert len(np.unique(image.reshape(-1, 3), axis=0)) > 10
+        assert Image.open(io.BytesIO(png)).getcolors(10) is None  # more than ten
 
 
 def test_edges_stand_in_the_panels_of_squared_loss() -> None:
