@@ -20,6 +20,7 @@ class Name(StrEnum):
     STUDY = "study"
     TRACKING = "tracking"
     NOTEBOOK = "notebook"
+    REPRODUCE = "reproduce"
 
 
 def main(
