@@ -22,6 +22,7 @@ class Name(StrEnum):
     TRACKING = "tracking"
     NOTEBOOK = "notebook"
     DEPLOYMENT = "deployment"
+    REPRODUCE = "reproduce"
 
 
 def main(

@@ -11,7 +11,7 @@ from regress.rerun.oracle import Claim
 from regress.rerun.record import Record
 from regress.rerun.rows import Rows, align
 from regress.rerun.statistics import fresh_replicates, shifts
-from regress.rerun.tolerance import Deviations, deviations, sensitive
+from regress.rerun.tolerance import Deviations, deviations, jumping, sensitive
 from regress.rerun.verdict import Report, judge_bits, judge_oracle, judge_statistics, judge_tolerance
 
 
@@ -38,7 +38,7 @@ def judge(record: Record, evidence: Evidence, environment: Mapping[str, Any]) ->
     found = differences(record.rows, again, pairs, study.dtype)
     changed = changes(record.environment, environment)
     left_out = (
-        sensitive(again, evidence.rounded, align(again, evidence.rounded), study.dtype)
+        sensitive(again, evidence.rounded, align(again, evidence.rounded), study.dtype) | jumping(study)
         if evidence.rounded is not None
         else frozenset()
     )

@@ -110,12 +110,10 @@ def judge_tolerance(off: Deviations, study: Study) -> Finding:
     stated = TOLERANCES[study.dtype]
     terms = f"rtol {stated.rtol:g}, atol {stated.atol:g}"
     aside = (
-        f"; {_trials(len(off.left_out))} in which one rounding moves as much left out"
-        if off.left_out
-        else ""
+        f"; {_trials(len(off.left_out))} left out that rounding alone moves as much" if off.left_out else ""
     )
     if not off.judged:
-        return Finding(Verdict.INCONCLUSIVE, f"no trial is left to judge{aside}")
+        return Finding(None, f"no trial is left to judge{aside}")
     outside = sorted(
         (trial for trial, value in off.judged.items() if value > 1), key=lambda t: -off.judged[t]
     )

@@ -20,7 +20,7 @@ from regress.rerun.oracle import claims
 from regress.rerun.retrain import Rounded, faster, neighbour, reseeded, results, retrain
 from regress.rerun.rows import Rows, align, rows
 from regress.rerun.statistics import ALPHA, fresh_replicates, p_values, shifts
-from regress.rerun.tolerance import TOLERANCES, Deviations, deviations, sensitive
+from regress.rerun.tolerance import TOLERANCES, Deviations, deviations, jumping, sensitive
 from regress.rerun.verdict import Verdict, gap, judge_tolerance, overall, worst
 from regress.results import SCHEMA
 from regress.shards import Evaluated, shards
@@ -199,9 +199,8 @@ def test_tolerance_is_met_just_inside_and_not_just_outside(study: Study, recorde
         off = deviations(recorded, other, align(recorded, other), "float32")
         assert max(off.values()) == pytest.approx(factor)
         assert judge_tolerance(Deviations(off, frozenset()), study).verdict == verdict
-        # a trial that rounding moves as far is not judged; where none is left nothing was shown
-        left_out = Deviations(off, frozenset(off))
-        assert judge_tolerance(left_out, study).verdict == Verdict.INCONCLUSIVE
+        # a trial that rounding moves as far is not judged; where none is left nothing is asked
+        assert judge_tolerance(Deviations(off, frozenset(off)), study).verdict is None
 
 
 def test_diverged_lanes_compare_by_their_flag(recorded: Rows) -> None:
@@ -223,6 +222,13 @@ def test_one_rounding_moves_unstable_trials_and_leaves_stable_ones() -> None:
     labels = {trial.digest: (str(trial.loss), trial.lr) for trial in study.trials()}
     assert ("huber(delta=1.0)", 3.0) in {labels[trial] for trial in moved}
     assert not {labels[trial] for trial in moved} & {("l2", 0.03), ("l2", 0.003), ("l2", 0.3)}
+    assert {str(trial.loss) for trial in study.trials() if trial.digest in jumping(study)} == set()
+
+
+def test_losses_whose_gradient_jumps_are_left_out(study: Study) -> None:
+    found = jumping(study)
+    assert {str(trial.loss) for trial in study.trials() if trial.digest in found} == {"l1"}
+    assert {str(trial.loss) for trial in study.trials() if trial.digest not in found} == {"l2"}
 
 
 def test_the_other_seed_has_power_and_a_small_study_needs_more_replicates() -> None:

@@ -1,0 +1,44 @@
+"""Seconds of `regress reproduce latest`, controls included, beside the `regress run` that it repeats.
+
+Both from start to exit, in one folder with a fresh store, on Prefect's temporary server, whose home was
+used before. A ratio of 1 or more says that a rerun costs no more than the execution.
+"""
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+
+from benchmarks.measure import Result
+
+ROUNDS = 2
+REGRESS = [sys.executable, "-c", "from flows.command import main; main()"]
+
+
+def reproduce() -> list[Result]:
+    """The default study run and rerun in turn."""
+    with TemporaryDirectory(ignore_cleanup_errors=True) as home:
+        pairs = [_pair(home) for _ in range(1 + ROUNDS)][1:]  # the first fills the home
+    peer, ours = np.array(pairs).T
+    note = "the default study, trained again under its seed and another, with five controls, beside its execution"
+    return [Result("reproduce/run", ours, peer, "s", note)]
+
+
+def _pair(home: str) -> tuple[float, float]:
+    with TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+        return _seconds("run", folder=folder, home=home), _seconds(
+            "reproduce", "latest", folder=folder, home=home
+        )
+
+
+def _seconds(*arguments: str, folder: str, home: str) -> float:
+    others = {k: v for k, v in os.environ.items() if not k.startswith(("PREFECT_", "MLFLOW_"))}
+    paths = os.pathsep.join(filter(None, [str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH")]))
+    environment = others | {"PREFECT_HOME": home, "REGRESS_HOME": f"{home}/regress", "PYTHONPATH": paths}
+    began = time.perf_counter()
+    subprocess.run([*REGRESS, *arguments], cwd=folder, env=environment, capture_output=True, check=True)
+    return time.perf_counter() - began
