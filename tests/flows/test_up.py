@@ -344,16 +344,27 @@ def states(name: str) -> list[str]:
     return [str(run.state_name) for run in runs if run.name == name]
 
 
+def executions(place: Place) -> list[str]:
+    """How the executions of the long study stand in MLflow, the oldest first."""
+    experiment = place.store.get_experiment_by_name("long")
+    if experiment is None:
+        return []
+    only = "tags.`regress.kind` = 'study'"
+    runs = place.store.search_runs([experiment.experiment_id], only, order_by=["start_time ASC"])
+    return [run.info.status for run in runs]
+
+
 def test_down_ends_a_run_at_work_and_leaves_no_process(services: Place) -> None:
     services.submit(LONG)
     await_it(lambda: states("long")[-1:] == ["Running"])
-    await_it(lambda: services.store.get_experiment_by_name("long") is not None)
+    await_it(lambda: executions(services) == ["RUNNING", "RUNNING"])  # the first one was killed
     mine = ours()
     children = [child for found in mine for child in found.children(recursive=True)]
     assert {found.pid for found in children} <= {found.pid for found in mine}
     done = services.run(*REGRESS, "down")
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("stopped") == 3
+    assert executions(services) == ["RUNNING", "KILLED"]
     assert ours() == []
     assert not any(found.is_running() and found.status() != psutil.STATUS_ZOMBIE for found in children)
     assert occupied("127.0.0.1", services.prefect_port) is None
