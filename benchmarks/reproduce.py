@@ -24,7 +24,7 @@ def reproduce() -> list[Result]:
     with TemporaryDirectory(ignore_cleanup_errors=True) as home:
         pairs = [_pair(home) for _ in range(1 + ROUNDS)][1:]  # the first fills the home
     peer, ours = np.array(pairs).T
-    note = "the default study, trained again under its seed and another, with five controls, beside its execution"
+    note = "the default study, again under its seed and another, with five controls, beside its execution"
     return [Result("reproduce/run", ours, peer, "s", note)]
 
 

@@ -300,7 +300,7 @@ def main() -> None:
     """The console script: every way out has its exit code."""
     signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGINT))  # a polite end is an end, whoever asks
     code = execute(sys.argv[1:])
-    gc.freeze()  # or the interpreter looks through all of torch, MLflow and Prefect before it ends: a second
+    gc.freeze()  # or the interpreter looks through all of torch and MLflow before it ends: a second
     sys.exit(code)
 
 
