@@ -13,7 +13,7 @@ from regress.errors import InputError
 from regress.fleet import Lane, Schedule, train
 from regress.load import validate
 from regress.losses import L1, L2, Huber, Loss
-from regress.orders import ORDERS, Sequential, Shuffled
+from regress.orders import ORDERS, Sequential, Shuffled, WithReplacement
 from regress.problems import Model, Ohm, Planck, Problem
 from regress.problems.affine import Affine
 from regress.problems.planck import PlanckModel, radiance
@@ -108,7 +108,7 @@ def test_a_lane_has_the_bits_that_it_has_alone(problem: Problem, count: int, see
 @pytest.mark.parametrize("problem", PROBLEMS, ids=str)
 def test_every_order_permutes_its_rows(problem: Problem) -> None:
     data = problem.draw(0, 2)
-    for cls in ORDERS.values():
+    for cls in set(ORDERS.values()) - {WithReplacement}:
         order = cls().permutations(data, problem.model, 0, 2, 32)
         assert (np.sort(order, axis=-1) == np.arange(data.rows)).all()
 
