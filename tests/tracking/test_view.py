@@ -13,7 +13,7 @@ from mlflow import MlflowClient
 
 from regress.compare import compare
 from regress.load import load, shipped, validate
-from regress.outcome import outcome_json
+from regress.outcome import Findings, outcome_json
 from regress.study import Study
 from regress.tracking.record import Execution
 from regress.tracking.store import Store, experiment, open_store
@@ -38,7 +38,8 @@ def outcome() -> dict[str, Any]:
     """What the small study of this module comes to."""
     study = grid()
     summaries = [summary for done in execute(study) for summary in done.summaries]
-    return outcome_json(study, compare(summaries, study.problem.ranking, study.seed))
+    comparison = compare(summaries, study.problem.ranking, study.seed)
+    return outcome_json(study, Findings(comparison, (), ()))
 
 
 def grid(**fields: object) -> Study:
