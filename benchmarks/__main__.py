@@ -19,6 +19,7 @@ class Name(StrEnum):
     ORDERS = "orders"
     PLOTS = "plots"
     STUDY = "study"
+    GROWTH = "growth"
     TRACKING = "tracking"
     NOTEBOOK = "notebook"
     DEPLOYMENT = "deployment"

@@ -1,9 +1,13 @@
 """Milliseconds a figure: a trial's PNG on a background that has been drawn, and pyplot's way.
 
-Ours is the steady state: the axes are drawn once for all trials of a study, outside the measurement.
+Ours is the steady state: the axes are drawn once for all trials of a study, outside the measurement. The
+whole stage is all figures of the default study as a run draws them: its trials' in two threads, backgrounds
+included, then its own; the peer's are the trials' alone, extrapolated.
 """
 
 import io
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from itertools import cycle
 
 import numpy as np
@@ -11,12 +15,15 @@ from matplotlib import pyplot as plt
 from matplotlib.ticker import MaxNLocator
 
 from benchmarks.measure import Result, Side, take_turns
+from regress.compare import OrderEffect, compare
 from regress.load import load
-from regress.plots import Scales, scales, trial_png
-from regress.shards import evaluate_shard, shards, train_shard
+from regress.plots import Scales, scales, study_plots, trial_png
+from regress.problems import Data
+from regress.shards import Shard, evaluate_shard, shards, train_shard
+from regress.study import Study
 from regress.summary import Quantiles, TrialSummary
 
-ROUNDS = 15
+ROUNDS = 3
 
 PANELS = {
     "loss": {"train_loss": "training", "val_loss": "validation"},
@@ -25,19 +32,35 @@ PANELS = {
 
 
 def plots() -> list[Result]:
-    """The figures of the default study's first shard."""
-    summaries = _summaries()
-    shared = scales(summaries)
+    """The figures of the default study's first shard, then all of the study's."""
+    study = load("default")
+    cut = shards(study)
+    every = [summary for shard in cut for summary in _trained(study, shard)[0]]
+    summaries = every[: len(cut[0].trials)]
+    effects = compare(every, study.problem.ranking, study.seed).orders
+    shared = scales(every)
     turns = cycle(summaries)
-    ours, peer = take_turns(
+    ours, stage, peer = take_turns(
         ROUNDS,
         [
             Side(lambda: [trial_png(summary, shared) for summary in summaries], len(summaries)),
+            Side(lambda: _stage(study, every, effects), 1),
             Side(lambda: pyplot_png(next(turns), shared), 1),
         ],
     )
     note = "ours on a background drawn before; the peer lays its figure out anew"
-    return [Result("plots/pyplot", 1e3 * ours, 1e3 * peer, "ms/figure", note)]
+    whole = f"{len(every)} trials' figures and the study's own; the peer's trials extrapolated"
+    return [
+        Result("plots/pyplot", 1e3 * ours, 1e3 * peer, "ms/figure", note),
+        Result("plots/stage", stage, len(every) * peer, "s", whole),
+    ]
+
+
+def _stage(study: Study, summaries: list[TrialSummary], effects: Sequence[OrderEffect]) -> None:
+    shared = scales(summaries)
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(lambda summary: trial_png(summary, shared), summaries))
+    study_plots(study, summaries, effects)
 
 
 def pyplot_png(summary: TrialSummary, shared: Scales) -> bytes:
@@ -62,15 +85,20 @@ def pyplot_png(summary: TrialSummary, shared: Scales) -> bytes:
     return buffer.getvalue()
 
 
-def _summaries() -> tuple[TrialSummary, ...]:
+def sample() -> tuple[Scales, TrialSummary, Data]:
+    """A trial of the default study, its scales and its rows."""
     study = load("default")
-    shard = shards(study)[0]
+    summaries, data = _trained(study, shards(study)[0])
+    return scales(summaries), summaries[0], data
+
+
+def _trained(study: Study, shard: Shard) -> tuple[tuple[TrialSummary, ...], Data]:
     clean = study.problem.draw(study.seed, study.replicates)
     data = shard.contamination.apply(clean, study.problem.model, study.seed)
     order = shard.order.permutations(
         data, study.problem.model, study.seed, study.epochs, shard.schedule.batch_size
     )
-    return evaluate_shard(shard, data, clean, train_shard(shard, data, order)).summaries
+    return evaluate_shard(shard, data, clean, train_shard(shard, data, order)).summaries, data
 
 
 def _finite(quantiles: Quantiles) -> Quantiles:

@@ -24,15 +24,14 @@ def reproduce() -> list[Result]:
     with TemporaryDirectory(ignore_cleanup_errors=True) as home:
         pairs = [_pair(home) for _ in range(1 + ROUNDS)][1:]  # the first fills the home
     peer, ours = np.array(pairs).T
-    note = "the default study, again under its seed and another, with five controls, beside its execution"
+    note = "the default study, again under its seed and another, with five controls"
     return [Result("reproduce/run", ours, peer, "s", note)]
 
 
 def _pair(home: str) -> tuple[float, float]:
     with TemporaryDirectory(ignore_cleanup_errors=True) as folder:
-        return _seconds("run", folder=folder, home=home), _seconds(
-            "reproduce", "latest", folder=folder, home=home
-        )
+        run = _seconds("run", folder=folder, home=home)
+        return run, _seconds("reproduce", "latest", folder=folder, home=home)
 
 
 def _seconds(*arguments: str, folder: str, home: str) -> float:

@@ -10,7 +10,7 @@ would make it itself, SQLite in WAL mode for ours; "-wal" gives that mode to the
 import os
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -62,7 +62,7 @@ def _sqlite(folder: Path) -> Iterator[Result]:
             _side(partial(_client, own, _experiment(own, folder)), CLIENT),
             _side(partial(_client, wal, _experiment(wal, folder)), CLIENT),
             _side(partial(_client, own, _experiment(own, folder)), CLIENT, FIGURE),
-            _side(partial(_fluent, own.tracking_uri, _experiment(own, folder)), FLUENT),
+            _side(partial(write_fluently, own.tracking_uri, _experiment(own, folder)), FLUENT),
         ],
     )
     yield _result("client", bulk, client, LEAST)
@@ -80,7 +80,7 @@ def _http(folder: Path) -> Iterator[Result]:
             ROUNDS,
             [
                 _side(partial(_ours, store, experiments[0]), SERVED),
-                _side(partial(_fluent, store.uri, experiments[1]), FLUENT),
+                _side(partial(write_fluently, store.uri, experiments[1]), FLUENT),
             ],
         )
     yield _result("http", ours, fluent, f"to one `mlflow server`, {MOST}")
@@ -114,7 +114,7 @@ def _client(client: MlflowClient, experiment_id: str, runs: Runs) -> None:
         client.set_terminated(run_id)
 
 
-def _fluent(uri: str, experiment_id: str, runs: Runs) -> None:
+def write_fluently(uri: str, experiment_id: str, runs: Runs) -> None:
     mlflow.set_tracking_uri(uri)
     os.environ["MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT"] = "true"
     for run in runs:
@@ -138,7 +138,7 @@ def _put(run: FinishedRun, log_artifacts: Callable[[str], None]) -> None:
 
 def _side(write: Callable[[Runs], None], count: int, files: dict[str, bytes] | None = None) -> Side:
     """Writes `count` runs, each time under another parent, which gives them other ids."""
-    runs = [_run(trial, place, files or {}) for place, trial in enumerate(TRIALS[:count])]
+    runs = [made_run(trial, place, files or {}) for place, trial in enumerate(TRIALS[:count])]
 
     def call() -> None:
         parent = uuid.uuid4().hex
@@ -155,7 +155,7 @@ def _result(name: str, ours: Floats, peer: Floats, note: str) -> Result:
     return Result(f"tracking/{name}", 1 / ours, 1 / peer, "runs/s", f"the peer: {note}", True)
 
 
-def _run(trial: Trial, place: int, files: dict[str, bytes]) -> FinishedRun:
+def made_run(trial: Trial, place: int, files: Mapping[str, bytes]) -> FinishedRun:
     now = int(time.time() * 1000)
     return FinishedRun(
         name=trial.label,

@@ -50,7 +50,9 @@ def training() -> list[Result]:
     ]
 
 
-def autograd_fit(data: Data, replicate: int, lr: float) -> tuple[float, float, float]:
+def autograd_fit(
+    data: Data, replicate: int, lr: float, epochs: int = STUDY.epochs
+) -> tuple[float, float, float]:
     """One fit as the notebook does it; the last epoch's training loss, validation loss and error."""
     train = _dataset(data.train_x[replicate], data.train_y[replicate])
     val = _dataset(data.val_x[replicate], data.val_y[replicate])
@@ -60,7 +62,7 @@ def autograd_fit(data: Data, replicate: int, lr: float) -> tuple[float, float, f
     truth = torch.from_numpy(data.truth[replicate])
     optimizer = torch.optim.SGD([w, b], lr=lr)
     batches = DataLoader(train, BATCH_SIZE, shuffle=True)
-    for _ in range(STUDY.epochs):
+    for _ in range(epochs):
         for x, y in batches:
             optimizer.zero_grad()
             ((x @ w + b - y) ** 2 / 2).mean().backward()

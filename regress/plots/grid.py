@@ -1,6 +1,6 @@
 """Panels of a study: a row for each contamination, a column for each loss."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from textwrap import wrap
 from typing import Any
 
@@ -73,6 +73,11 @@ def keyed(summaries: Iterable[TrialSummary]) -> Own:
     return {
         (str(s.trial.contamination), str(s.trial.loss), s.trial.lr, s.trial.sigma): s for s in summaries
     }
+
+
+def every_few(values: Sequence[float], most: int) -> range:
+    """The places of every value, or of every second one, or third, that there be `most` at most."""
+    return range(0, len(values), -(-len(values) // most))
 
 
 def plain_log_axis(axis: Axis) -> None:

@@ -1,25 +1,22 @@
 """The figures of a whole study: a row of panels for each contamination, a column for each loss."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from matplotlib import colormaps
 from matplotlib.axes import Axes
-from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from regress.compare import OrderEffect
-from regress.metrics import nearest_rank
 from regress.orders import Shuffled
 from regress.plots.breakdown import breakdown, shares
 from regress.plots.epochs import epochs_by_sigma
-from regress.plots.grid import RANKING, Own, cells, grid, keyed, plain_log_axis
-from regress.plots.overlay import EDGES, edges
-from regress.plots.style import CURVES, DASHES, MARKERS, label_axes, legend, short, to_png
+from regress.plots.grid import Own, cells, every_few, grid, keyed, plain_log_axis
+from regress.plots.heat import error_by_lr_and_sigma
+from regress.plots.style import CURVES, DASHES, MARKERS, label_axes, legend, to_png
 from regress.plots.sweep import error_by_lr
 from regress.plots.trial import scales
 from regress.references import Beside
@@ -27,6 +24,8 @@ from regress.study import Study
 from regress.summary import TrialSummary
 
 Floats = NDArray[np.float64]
+
+_NAMED = 7  # learning rates under a panel, or in a legend, at most
 
 
 def study_plots(
@@ -63,74 +62,6 @@ def study_plots(
     return {f"{name}.png": to_png(figure) for name, figure in figures.items()}
 
 
-def error_by_lr_and_sigma(study: Study, summaries: Own) -> Figure:
-    label = RANKING[study.problem.ranking]
-    order = next(iter(summaries.values())).trial.order
-    figure, axes = grid(
-        study,
-        0.68 * len(study.lrs),
-        max(0.52 * len(study.sigmas), 1.0),
-        f"median {label} after {study.epochs} epochs, {order}",
-        right=0.9,
-    )
-    medians = {key: float(nearest_rank(s.ranking, 0.5)) for key, s in summaries.items()}
-    norm = LogNorm(*_ends([value for value in medians.values() if 0 < value < np.inf]))
-    colors = colormaps["viridis_r"].with_extremes(bad="#e4e4e4")
-    for contamination, loss, axis in cells(study, axes):
-        places = [[(contamination, loss, lr, sigma) for lr in study.lrs] for sigma in study.sigmas]
-        values = np.array([[medians[key] for key in row] for row in places])
-        shown = np.ma.masked_invalid(values)
-        image = axis.pcolormesh(shown, norm=norm, cmap=colors, edgecolors="white", linewidth=1)
-        axis.set_facecolor("#e4e4e4")
-        for (row, column), value in np.ndenumerate(values):
-            gone = summaries[places[row][column]].diverged_fraction
-            _write_cell(axis, column, row, value, gone, norm)
-        axis.set_xticks(np.arange(len(study.lrs)) + 0.5, [f"{lr:g}" for lr in study.lrs])
-        axis.set_yticks(np.arange(len(study.sigmas)) + 0.5, [f"{sigma:g}" for sigma in study.sigmas])
-    _mark_edges(study, axes, summaries, figure)
-    label_axes(figure, "learning rate", "initial scale sigma")
-    across = figure.get_size_inches()[0]
-    box = figure.subplotpars
-    bar = figure.add_axes((1 - 0.8 / across, box.bottom, 0.15 / across, box.top - box.bottom))
-    figure.colorbar(image, cax=bar).ax.tick_params(labelsize=8)
-    return figure
-
-
-def _mark_edges(study: Study, axes: NDArray[Any], summaries: Own, figure: Figure) -> None:
-    """The edges of theory at their places between the learning rates, which stand side by side."""
-    drawn = {}
-    if list(study.lrs) != sorted(study.lrs):
-        return
-    for contamination, loss, axis in cells(study, axes):
-        own = [s for key, s in summaries.items() if key[:2] == (contamination, loss)]
-        for name, lr in edges(own).items():
-            if study.lrs[0] <= lr <= study.lrs[-1]:
-                place = np.interp(np.log(lr), np.log(study.lrs), np.arange(len(study.lrs)) + 0.5)
-                axis.axvline(place, color="white", lw=3.2)
-                axis.axvline(place, **EDGES[name])
-                drawn[name] = Line2D([], [], **EDGES[name])
-    if drawn:
-        legend(figure, list(drawn.values()))
-
-
-def _write_cell(axis: Axes, column: int, row: int, value: float, gone: float, norm: LogNorm) -> None:
-    finite = np.isfinite(value)
-    text = short(value) if finite else "diverged"
-    if finite and gone:
-        text += f"\n{gone:.0%} div."
-    dark = finite and norm(value) > 0.55
-    axis.text(
-        column + 0.5,
-        row + 0.5,
-        text,
-        ha="center",
-        va="center",
-        fontsize=6.5,
-        color="white" if dark else "#222222",
-        style="normal" if finite else "italic",
-    )
-
-
 def _curves(study: Study, summaries: Own, history: str) -> Figure:
     name = {"param_error": "parameter error", "train_loss": "training loss"}[history]
     order = next(iter(summaries.values())).trial.order
@@ -154,8 +85,8 @@ def _curves(study: Study, summaries: Own, history: str) -> Figure:
     legend(
         figure,
         [
-            Line2D([], [], color=shade, label=f"lr {lr:g}")
-            for shade, lr in zip(shades, study.lrs, strict=True)
+            Line2D([], [], color=shades[i], label=f"lr {study.lrs[i]:g}")
+            for i in every_few(study.lrs, _NAMED)
         ]
         + [
             Line2D([], [], color="#444444", ls=DASHES[i % len(DASHES)], label=f"sigma {sigma:g}")
@@ -189,9 +120,10 @@ def _order_effects(study: Study, effects: Sequence[OrderEffect]) -> Figure:
                 color="#777777",
             )
         axis.grid(alpha=0.25, axis="y")
-        for i in range(len(study.lrs) - 1):
+        for i in range(len(study.lrs) - 1) if len(study.lrs) <= _NAMED else ():
             axis.axvline(i + 0.5, color="#dddddd", lw=0.8)
-    axes[0, 0].set_xticks(range(len(study.lrs)), [f"{lr:g}" for lr in study.lrs])
+    lrs = every_few(study.lrs, _NAMED)
+    axes[0, 0].set_xticks(lrs, [f"{study.lrs[i]:g}" for i in lrs])
     axes[0, 0].set_xlim(-0.5, len(study.lrs) - 0.5)
     _ratio_axis(axes[0, 0], effects)
     label_axes(figure, "learning rate", "parameter error / shuffled's")
@@ -254,10 +186,3 @@ def _ratio_axis(axis: Axes, effects: Sequence[OrderEffect]) -> None:
     steps = (1, 1.5, 2, 3, 5, 7) if span < 1.2 else (1, 3) if span < 4 else (1,)
     axis.set_yticks([s * 10.0**d for d in range(-12, 13) for s in steps if low <= s * 10.0**d <= high])
     plain_log_axis(axis.yaxis)
-
-
-def _ends(values: list[float]) -> tuple[float, float]:
-    if not values:
-        return 1e-3, 1e3
-    low, high = min(values), max(values)
-    return (low, high) if high > 1.01 * low else (low / 1.5, high * 1.5)
