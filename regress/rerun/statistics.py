@@ -87,7 +87,7 @@ def _method(recorded: Floats, fresh: Floats, tolerance: Tolerance) -> str | None
     """How p is found; None where all is alike."""
     pooled = np.concatenate([recorded, fresh])
     least, most = pooled.min(), pooled.max()
-    if most - least <= tolerance.atol + tolerance.rtol * most < np.inf:
+    if least == most or most - least <= tolerance.atol + tolerance.rtol * most < np.inf:
         return None
     has_ties = len(np.unique(pooled)) < len(pooled)
     return "asymptotic" if has_ties or len(recorded) * len(fresh) > _EXACT else "exact"

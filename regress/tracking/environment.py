@@ -10,6 +10,8 @@ from typing import Any
 
 import torch
 
+from regress.threads import one_thread
+
 _PACKAGES = (
     "regress",
     "torch",
@@ -39,6 +41,7 @@ _LARGEST = 1 << 20  # bytes
 
 def environment() -> dict[str, Any]:
     """Versions, torch build, processor, threads, platform, source and git state, for `environment.json`."""
+    one_thread()  # as training has it, or what is said depends on what ran before
     return {
         "python": platform.python_version(),
         "packages": {name: version(name) for name in _PACKAGES},
