@@ -234,7 +234,8 @@ def test_a_submitted_study_is_recorded_as_rows_and_links_to_the_served_pages(ser
     assert kinds.count("trial") == 2
     (parent,) = (run for run in runs if run.data.tags["regress.kind"] == "study")
     assert parent.info.status == "FINISHED"
-    assert parent.data.tags["prefect.url"].startswith(f"{services.prefect}/")
+    tags = parent.data.tags
+    assert tags["prefect.url"] == f"{services.prefect}/runs/flow-run/{tags['prefect.flow_run_id']}"
     assert parent.info.artifact_uri.startswith(str(services.root / "mlruns"))
     over_http = MlflowClient(services.mlflow).get_run(parent.info.run_id)
     assert over_http.data.tags == parent.data.tags
