@@ -91,18 +91,21 @@ def worst(verdicts: Sequence[Verdict]) -> Verdict:
 
 def judge_bits(found: Differences, may_differ: bool, study: Study) -> Finding:
     if may_differ:
-        same = "" if found.count else f"; all the same {found.compared:,} rows agree bit for bit"
-        return Finding(None, f"the environment or the code is another{same}")
+        said = _differing(found, study) if found.count else f"{found.compared:,} rows agree bit for bit"
+        return Finding(None, f"the environment or the code is another; {said}")
     if not found.count:
         return Finding(Verdict.HOLDS, f"{found.compared:,} rows, bit for bit")
+    return Finding(Verdict.DRIFTED, _differing(found, study))
+
+
+def _differing(found: Differences, study: Study) -> str:
     first = found.first
     assert first
-    far = "" if found.most is None else f", at most {found.most:,} ULPs apart"
-    return Finding(
-        Verdict.DRIFTED,
-        f"{found.count:,} of {found.compared:,} rows in {_trials(found.trials)} differ{far}; the first is"
-        f" epoch {first.epoch}, replicate {first.replicate} of {label(study, first.trial)}:"
-        f" {found.table['columns'].iloc[0]}",
+    far = "" if found.most is None else f", at most {_count(found.most, 'ULP')} apart"
+    return (
+        f"{found.count:,} of {_count(found.compared, 'row')} not the same, in {_trials(found.trials)}{far};"
+        f" the first is epoch {first.epoch}, replicate {first.replicate} of {label(study, first.trial)}:"
+        f" {found.table['columns'].iloc[0]}"
     )
 
 
@@ -201,7 +204,11 @@ def gap(hours: float | None) -> str:
 
 
 def _trials(count: int) -> str:
-    return f"{count:,} trial{'' if count == 1 else 's'}"
+    return _count(count, "trial")
+
+
+def _count(count: int, of: str) -> str:
+    return f"{count:,} {of}{'' if count == 1 else 's'}"
 
 
 def _cell(text: str | None) -> str:

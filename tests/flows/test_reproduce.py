@@ -215,6 +215,7 @@ def test_where_the_environment_is_another_bits_are_not_asked(
     outcome = json.loads(Path("out.json").read_text())
     assert outcome["verdicts"]["bits"] is None
     assert outcome["verdicts"]["tolerance"] == outcome["verdicts"]["statistics"] == "HOLDS"
+    assert "the first is epoch" in outcome["reasons"]["bits"]
     assert outcome["environment"]["packages.torch"][0] == "2.12.0"
     assert "2.12.0" in capsys.readouterr().out
 
