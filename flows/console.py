@@ -72,7 +72,9 @@ def show_outcome(console: Console, outcome: Mapping[str, Any]) -> None:
         f" {outcome['replicates']:,} replicates, {outcome['lanes']:,} models",
         highlight=False,
     )
-    console.print(_best(outcome["best"]) if outcome["best"] else "No shuffled trial stayed finite.")
+    console.print(
+        _best(outcome["best"]) if outcome["best"] else "Of the trials that are ranked none stayed finite."
+    )
     _show_references(console, outcome)
     if outcome["diverged"]:
         console.print(_diverged(outcome["diverged"]))
@@ -175,7 +177,7 @@ def _table(title: str, *columns: str) -> Table:
 
 def _best(rows: list[dict[str, Any]]) -> Table:
     metric = RANKINGS[rows[0]["metric"]]
-    table = _table(f"Best shuffled trial by median {metric}", *_CELL, "median", "5–95 %")
+    table = _table(f"Best {rows[0]['order']} trial by median {metric}", *_CELL, "median", "5–95 %")
     for row in rows:
         table.add_row(*cell(row), number(row["median"]), span(number(row["q05"]), number(row["q95"])))
     return table

@@ -26,7 +26,7 @@ from regress.errors import ServiceLost
 from regress.headline import sure
 from regress.home import home
 from regress.load import load
-from regress.outcome import Findings, outcome_json
+from regress.outcome import Findings, finite, outcome_json
 from regress.plots import scales
 from regress.predict import beside, sharing_rows
 from regress.shards import Evaluated, Shard, shards
@@ -189,10 +189,8 @@ def _register(
 
 
 def _publish(execution: Execution, findings: Findings) -> None:
-    outcome = findings.comparison.as_json()
-    create_table_artifact(
-        outcome["best"], key="best-trials", description="The best shuffled trial by contamination"
-    )
+    outcome = finite(findings.comparison.as_json())
+    create_table_artifact(outcome["best"], key="best-trials", description="The best trial by contamination")
     create_table_artifact(
         sure(outcome["orders"])[:20],
         key="order-effects",

@@ -1,6 +1,6 @@
 """Trials held against one another: the winners, and what an order changed."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from typing import Any
@@ -12,7 +12,7 @@ from statsmodels.stats.multitest import multipletests
 
 from regress import streams
 from regress.metrics import nearest_rank
-from regress.orders import Shuffled
+from regress.orders import Order, Shuffled
 from regress.problems.problem import Ranking
 from regress.summary import TrialSummary
 
@@ -24,7 +24,7 @@ _LEVEL = 0.95
 
 @dataclass(frozen=True)
 class Best:
-    """The trial that came first under one contamination, among the shuffled ones."""
+    """The trial that came first under one contamination, among those of `ranked_order`."""
 
     contamination: str
     loss: str
@@ -103,12 +103,19 @@ def compare(summaries: Iterable[TrialSummary], ranking: Ranking, seed: int) -> C
     )
 
 
-def _best(summaries: tuple[TrialSummary, ...], ranking: Ranking) -> tuple[Best, ...]:
+def ranked_order(summaries: Sequence[TrialSummary]) -> Order:
+    """The order whose trials are ranked: shuffled, or the first one in a study that never shuffles."""
+    orders = [summary.trial.order for summary in summaries]
+    return next((order for order in orders if isinstance(order, Shuffled)), orders[0])
+
+
+def _best(summaries: Sequence[TrialSummary], ranking: Ranking) -> tuple[Best, ...]:
     winners: dict[str, Best] = {}
+    order = ranked_order(summaries)
     for summary in summaries:
         trial = summary.trial
         median = float(nearest_rank(summary.ranking, 0.5))
-        if not isinstance(trial.order, Shuffled) or not np.isfinite(median):
+        if trial.order != order or not np.isfinite(median):
             continue
         contamination = str(trial.contamination)
         if contamination not in winners or median < winners[contamination].median:

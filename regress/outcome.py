@@ -66,17 +66,18 @@ def _published(findings: Findings) -> list[dict[str, Any]]:
 
 
 def as_json(content: Any) -> str:
-    """JSON, which has no infinity and no nan: they become null."""
-    return json.dumps(_finite(content), indent=1, allow_nan=False)
+    """JSON of `finite` content."""
+    return json.dumps(finite(content), indent=1, allow_nan=False)
 
 
-def _finite(content: Any) -> Any:
+def finite(content: Any) -> Any:
+    """The same with None for infinity and nan, which JSON does not have."""
     if isinstance(content, float) and not math.isfinite(content):
         return None
     if isinstance(content, dict):
-        return {key: _finite(value) for key, value in content.items()}
+        return {key: finite(value) for key, value in content.items()}
     if isinstance(content, list | tuple):
-        return [_finite(value) for value in content]
+        return [finite(value) for value in content]
     return content
 
 

@@ -124,7 +124,7 @@ class Reference:
 
 @dataclass(frozen=True)
 class Beside:
-    """A reference beside the best shuffled trial under the same contamination.
+    """A reference beside the best trial under the same contamination.
 
     `efficiency` is the relative efficiency of the trial: the reference's mean squared error over the
     trial's, the error being the metric that ranks, the mean over replicates. Above 1 the trial is the

@@ -30,7 +30,7 @@ class Refit:
 
 
 def winner(study: Study, comparison: Comparison) -> Trial | None:
-    """The best shuffled trial under `clean`, or under the first contamination of a study without it.
+    """The best trial under `clean`, or under the first contamination of a study without it.
 
     A contamination is done to the rows to try the losses; the model is for the rows as they are. None
     where no such trial stayed finite.

@@ -4,10 +4,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from textwrap import wrap
 from typing import Any
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, NullLocator
+from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 from numpy.typing import NDArray
 
 from regress.plots.style import panels
@@ -75,12 +76,26 @@ def keyed(summaries: Iterable[TrialSummary]) -> Own:
     }
 
 
+def say(axis: Axes, text: str) -> None:
+    """In an empty panel, why it is empty."""
+    axis.text(
+        0.5, 0.25, text, transform=axis.transAxes, ha="center", fontsize=8, style="italic", color="#777777"
+    )
+
+
 def every_few(values: Sequence[float], most: int) -> range:
     """The places of every value, or of every second one, or third, that there be `most` at most."""
     return range(0, len(values), -(-len(values) // most))
 
 
 def plain_log_axis(axis: Axis) -> None:
-    """Plain numbers, which are easier to read than powers and quicker to set, and no minor ticks."""
+    """Plain numbers, which are easier to read than powers and quicker to set, and no minor ticks.
+
+    Of an axis whose limits are set: the shorter it is, the more of a decade's numbers it names.
+    """
+    low, high = axis.get_view_interval()
+    span = np.log10(high / low)
+    steps = (1.0, 1.5, 2.0, 3.0, 5.0, 7.0) if span < 1.2 else (1.0, 3.0) if span < 4 else (1.0,)
+    axis.set_major_locator(LogLocator(subs=steps))
     axis.set_minor_locator(NullLocator())
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))

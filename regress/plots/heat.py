@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from regress.metrics import nearest_rank
 from regress.plots.grid import RANKING, Own, cells, every_few, grid
-from regress.plots.overlay import EDGES, edges
+from regress.plots.overlay import EDGES, Style, edges
 from regress.plots.style import label_axes, legend, short
 from regress.study import Study
 
@@ -67,11 +67,18 @@ def _mark_edges(study: Study, axes: NDArray[Any], summaries: Own, figure: Figure
         for name, lr in edges(own).items():
             if study.lrs[0] <= lr <= study.lrs[-1]:
                 place = np.interp(np.log(lr), np.log(study.lrs), np.arange(len(study.lrs)) + 0.5)
-                axis.axvline(place, color="white", lw=3.2)
-                axis.axvline(place, **EDGES[name])
+                _mark(axis, place, len(study.sigmas), EDGES[name])
                 drawn[name] = Line2D([], [], **EDGES[name])
     if drawn:
         legend(figure, list(drawn.values()))
+
+
+def _mark(axis: Axes, place: float, rows: int, style: Style) -> None:
+    """A line that leaves the middles of the cells to their numbers."""
+    between = range(rows + 1)
+    low, high = [max(k - 0.25, 0) for k in between], [min(k + 0.25, rows) for k in between]
+    axis.vlines([place] * (rows + 1), low, high, color="white", lw=3.2)
+    axis.vlines([place] * (rows + 1), low, high, color=style["color"], ls=style["ls"], lw=style["lw"])
 
 
 def _write_cell(axis: Axes, column: int, row: int, value: float, gone: float, norm: LogNorm) -> None:

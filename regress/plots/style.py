@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Iterable
+from textwrap import fill
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 DASHES = ("-", "--", ":", "-.")
 
 _LEFT, _RIGHT, _TOP, _BOTTOM, _GAP = 0.85, 0.65, 0.75, 0.85, 0.12
+_LETTER, _LINE = 0.073, 0.175  # of a title, inches
 
 
 def panels(
@@ -27,19 +29,21 @@ def panels(
     The margins are fixed: matplotlib's own layout engines draw everything twice to find them.
     """
     across = _LEFT + columns * width + (columns - 1) * _GAP + _RIGHT + right
-    down = _TOP + rows * height + (rows - 1) * _GAP + _BOTTOM
+    title = fill(title, int((across - _LEFT) / _LETTER))
+    more = _LINE * title.count("\n")
+    down = _TOP + more + rows * height + (rows - 1) * _GAP + _BOTTOM
     figure = Figure(figsize=(across, down), dpi=110)
     FigureCanvasAgg(figure)
     axes = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True)
     figure.subplots_adjust(
         left=_LEFT / across,
         right=1 - (_RIGHT + right) / across,
-        top=1 - _TOP / down,
+        top=1 - (_TOP + more) / down,
         bottom=_BOTTOM / down,
         wspace=_GAP / width,
         hspace=_GAP / height,
     )
-    figure.text(_LEFT / across, 1 - 0.27 / down, title, fontsize=10.5, va="center")
+    figure.text(_LEFT / across, 1 - (0.27 + more / 2) / down, title, fontsize=10.5, va="center")
     return figure, axes
 
 

@@ -85,8 +85,9 @@ def description(outcome: Mapping[str, Any], view_page: str) -> str:
     trials = outcome["trials"]
     lines = [f"[Compare its {trials:,} trials]({view_page}){_caveat(trials)}.", ""]
     if outcome["best"]:
-        metric = RANKINGS[outcome["best"][0]["metric"]]
-        lines += [f"Best shuffled trial by median {metric}, over {outcome['replicates']:,} replicates:", ""]
+        first = outcome["best"][0]
+        title = f"Best {first['order']} trial by median {RANKINGS[first['metric']]}"
+        lines += [f"{title}, over {outcome['replicates']:,} replicates:", ""]
         lines += _table(
             ("contamination", "loss", "lr", "sigma", "batch", "median", "5–95 %"),
             [
@@ -95,7 +96,7 @@ def description(outcome: Mapping[str, Any], view_page: str) -> str:
             ],
         )
     else:
-        lines += ["No shuffled trial stayed finite.", ""]
+        lines += ["Of the trials that are ranked none stayed finite.", ""]
     if outcome["diverged"]:
         lines += ["Diverged, in at least one replicate:", ""]
         lines += _table(

@@ -316,6 +316,7 @@ def test_a_worker_killed_at_work_is_noticed_replaced_and_its_run_ended(
     services.submit(LONG)
     before = ledger().processes
     await_it(lambda: "Running" in states("long"))
+    await_it(lambda: executions(services) == ["RUNNING"])
     worker = psutil.Process(before[WORKER].pid)
     at_work = process.descendants(before[WORKER])
     assert at_work

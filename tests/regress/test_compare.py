@@ -178,6 +178,12 @@ def test_the_best_is_the_least_median_of_the_shuffled() -> None:
     assert (best.median, best.q05, best.q95) == (4.0, 4.0, 4.0)
 
 
+def test_without_shuffling_the_first_order_ranks() -> None:
+    orders = {"signed": 2.0, "sequential": 1.0}
+    (best,) = compare([summary([e], order=o) for o, e in orders.items()], "param_error", 0).best
+    assert (best.order, best.median) == ("signed", 2.0)
+
+
 def test_each_contamination_has_its_best() -> None:
     found = compare(
         [

@@ -5,6 +5,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from PIL import Image
 
@@ -13,9 +15,10 @@ from regress.contamination import Clean, GrossError, HeavyTails, Vertical
 from regress.load import validate
 from regress.plots import study_plots
 from regress.plots.breakdown import breakdown, shares
+from regress.plots.curves import by_epoch
 from regress.plots.epochs import epochs_by_sigma
 from regress.plots.grid import keyed
-from regress.plots.study import error_by_lr_and_sigma
+from regress.plots.heat import error_by_lr_and_sigma
 from regress.plots.sweep import error_by_lr
 from regress.references import Beside
 from regress.study import Study
@@ -129,8 +132,33 @@ def test_on_a_heat_map_edges_stand_between_the_learning_rates() -> None:
     figure = error_by_lr_and_sigma(study, keyed(summaries))
     assert labels(figure) == {EDGE}
     place = 1.5 + np.log10(summaries[0].theory["mean_edge"] / 0.3)
-    assert verticals(figure, 0) == pytest.approx([place])
-    assert verticals(figure, 1) == []
+    squared, huber = (lines_between_rows(axis) for axis in figure.axes[:2])
+    assert [x for x, _, _ in squared] == pytest.approx([place] * len(squared))
+    assert squared
+    assert not any(low < row + 0.5 < high for _, low, high in squared for row in range(len(study.sigmas)))
+    assert huber == []
+
+
+def lines_between_rows(axis: Axes) -> list[tuple[float, float, float]]:
+    """x, bottom and top of each piece of an upright line."""
+    pieces = [line for c in axis.collections if isinstance(c, LineCollection) for line in c.get_segments()]
+    return [(float(start[0]), float(start[1]), float(end[1])) for start, end in pieces]
+
+
+def test_very_many_learning_rates_are_named_now_and_then() -> None:
+    study = small(lrs=np.geomspace(0.001, 0.1, 40).tolist(), epochs=1)
+    figure = error_by_lr_and_sigma(study, keyed(measured(study)))
+    assert figure.get_size_inches()[0] < 12
+    panel = figure.axes[0]
+    assert len(panel.get_xticks()) <= 12
+    assert len(panel.texts) == 1  # the contamination's name
+
+
+def test_a_long_title_takes_two_lines() -> None:
+    study = small(name="a-study-of-a-name-that-is-rather-long-for-a-figure")
+    figure = by_epoch(study, keyed(measured(study)), "param_error")
+    (title,) = (text.get_text() for text in figure.texts if "has" in text.get_text())
+    assert "\n" in title
 
 
 @pytest.mark.parametrize("lrs", [[0.03, 0.1, 0.3], [3.0, 0.3, 0.03]], ids=["below", "falling"])

@@ -114,7 +114,7 @@ def test_where_nothing_stayed_finite_the_description_says_so(outcome: dict[str, 
         "from_lr": 3.0,
     }
     text = description(outcome | {"best": [], "diverged": [gone], "orders": []}, "#/view")
-    assert "No shuffled trial stayed finite." in text
+    assert "Of the trials that are ranked none stayed finite." in text
     assert "| clean | l2 | 16 of 16 | 3 |" in text
 
 
