@@ -22,7 +22,7 @@ Floats = NDArray[np.float64]
 Rho = Callable[[torch.Tensor], torch.Tensor]
 
 DIVERGED_FACTOR = 1000.0
-_BLOCK = 4  # tiles evaluated in one go: at 1,000 rows, 512 KiB of residuals
+_RESIDUALS = 1 << 16  # computed in one go: 512 KiB
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ def evaluate(
         diverged=~(error <= DIVERGED_FACTOR * np.maximum(1.0, _distance(start, w_star))),
         first_nonfinite_step=trajectory.first_nonfinite,
         steps_per_epoch=steps_per_epoch,
-        excess_risk=_excess_risk(model, val, losses, final, val_loss[-1], targets),
+        excess_risk=_excess_risk(model, model.condensed(val), losses, final, val_loss[-1], targets),
         val_median_abs_residual=(
             problem.target_scale * _median_abs_residual(model, val, final[0])
             if problem.ranking == "val_median_abs_residual"
@@ -97,13 +97,15 @@ def mean_loss(
     scales: Mapping[Loss, Floats] = MappingProxyType({}),
 ) -> Floats:
     """Mean rho (E, L, R) over rows (R, n, C) at parameters (E, L, R, P), loss i for lane i."""
+    squared: Loss = L2()
     epochs, _, replicates, _ = params.shape
     result = np.empty(params.shape[:3])
     for loss in dict.fromkeys(losses):
         own = [i for i, other in enumerate(losses) if other == loss]
+        enough = model.condensed(rows) if loss == squared else rows
         for r in range(replicates):
             rho = _rho(loss, scales, r)
-            columns = _mean_columns(model, rows[r], rho, params[:, own, r].reshape(-1, params.shape[3]))
+            columns = _mean_columns(model, enough[r], rho, params[:, own, r].reshape(-1, params.shape[3]))
             result[:, own, r] = columns.reshape(epochs, len(own))
     return result
 
@@ -137,9 +139,10 @@ def _mean_columns(model: Model, rows: torch.Tensor, rho: Rho, params: Floats) ->
     padded[:count] = params
     w = torch.from_numpy(padded).view(tiles, WIDTH, -1).transpose(1, 2)
     state = model.state(w)
+    block = max(1, _RESIDUALS // (len(rows) * WIDTH))  # tiles
     means = [
-        rho(model.residual(rows.expand(len(block), *rows.shape), block)).mean(dim=1)
-        for block in torch.split(state, _BLOCK)
+        rho(model.residual(rows.expand(len(some), *rows.shape), some)).mean(dim=1)
+        for some in torch.split(state, block)
     ]
     return torch.cat(means).flatten()[:count].numpy()
 
@@ -152,7 +155,10 @@ def _excess_risk(
     val_loss: Floats,
     targets: dict[Loss, Floats],
 ) -> Floats:
-    """Mean u**2 / 2 (L, R) over validation rows at parameters `final` (1, L, R, P), minus that at w*."""
+    """Mean u**2 / 2 (L, R) over validation rows at parameters `final` (1, L, R, P), minus that at w*.
+
+    `val` is condensed.
+    """
     squared: Loss = L2()
     risk = val_loss.copy()  # what squared loss has measured already
     others = [i for i, loss in enumerate(losses) if loss != squared]
@@ -198,5 +204,8 @@ def _digests(params: torch.Tensor) -> NDArray[np.str_]:
     raw = np.ascontiguousarray(values.astype(values.dtype.newbyteorder("<"), copy=False))
     size = raw.shape[-1] * raw.itemsize
     view = memoryview(raw.tobytes())
-    digests = [blake2b(view[i : i + size], digest_size=8).hexdigest() for i in range(0, len(view), size)]
-    return np.array(digests).reshape(params.shape[:-1])
+    digests = b"".join(
+        [blake2b(view[i : i + size], digest_size=8).digest() for i in range(0, len(view), size)]
+    )
+    # Hexadecimal in one go: each by itself takes as long as its digest.
+    return np.frombuffer(digests.hex().encode(), "S16").astype(str).reshape(params.shape[:-1])

@@ -52,6 +52,11 @@ class Affine(Model):
     def residual(self, rows: torch.Tensor, state: torch.Tensor) -> torch.Tensor:
         return torch.bmm(rows, state)
 
+    def condensed(self, rows: torch.Tensor) -> torch.Tensor:
+        """C rows for any number of them: of Z = QR the triangular R, since |Z v| = |R v|."""
+        factor = np.asarray(np.linalg.qr(rows.numpy(), mode="r"))
+        return torch.from_numpy(factor * np.sqrt(factor.shape[1] / rows.shape[1]))
+
     def pullback(self, rows: torch.Tensor, state: torch.Tensor, psi: torch.Tensor) -> torch.Tensor:
         return torch.bmm(rows[..., : self.parameters].transpose(1, 2), psi)
 

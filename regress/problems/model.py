@@ -51,6 +51,10 @@ class Model(ABC):
     def residual(self, rows: torch.Tensor, state: torch.Tensor) -> torch.Tensor:
         """Prediction minus target (G, b, T) of rows (G, b, C)."""
 
+    def condensed(self, rows: torch.Tensor) -> torch.Tensor:
+        """Rows (R, m, C) whose mean squared residual is that of `rows` (R, n, C) at any parameters."""
+        return rows
+
     def pullback(self, rows: torch.Tensor, state: torch.Tensor, psi: torch.Tensor) -> torch.Tensor:
         """Gradient (G, P, T) of the summed loss, given psi (G, b, T); here by autograd."""
         with torch.enable_grad():

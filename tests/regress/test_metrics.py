@@ -233,6 +233,23 @@ def test_a_mean_loss_is_the_same_bit_for_bit_in_any_company(
     assert alone.tobytes() == every[epoch : epoch + 1, some, :first].tobytes()
 
 
+@given(st.integers(1, 6), st.integers(1, 60), st.integers(0, 2**32), st.sampled_from([1e-6, 1.0, 1e6]))
+def test_condensed_rows_leave_the_mean_of_squares_as_it_is(
+    features: int, rows: int, seed: int, outlier: float
+) -> None:
+    rng = np.random.default_rng(seed)
+    model = Affine(features)
+    x, y = rng.normal(size=(2, rows, features)), rng.normal(size=(2, rows))
+    y[:, 0] *= outlier
+    table = model.table(x, y, torch.float64)
+    condensed = model.condensed(table)
+    assert condensed.shape[1] <= features + 2
+    params = rng.normal(size=(2, features + 1))
+    squares = (model.predict(x, params) - y) ** 2
+    left = model.residual(condensed, model.state(torch.from_numpy(params[..., None]))) ** 2
+    np.testing.assert_allclose(left.mean(dim=(1, 2)), squares.mean(axis=1), rtol=1e-12)
+
+
 @pytest.mark.parametrize(
     "problem", [Table(dataset="stackloss"), Linear(rows=30, val=20), Planck()], ids=str
 )
