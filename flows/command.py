@@ -75,8 +75,9 @@ def run(
     ] = None,
 ) -> None:
     """Train a study's trials and record them in MLflow."""
-    chosen = _chosen(study, source, assignments or [])
     _check_writable("--json", json)
+    _start_server()
+    chosen = _chosen(study, source, assignments or [])
     trials = len(chosen.trials())
     totals: dict[Unit, int] = {"lanes": trials * chosen.replicates, "trials": trials}
     store = _open(chosen.name)
@@ -100,9 +101,10 @@ def notebook(
     ] = None,
 ) -> None:
     """Run the notebook's exercises and find each number that it printed in its ensemble."""
+    _check_writable("--json", json)
+    _start_server()
     from regress.notebook import CONTROL, EXERCISES, REPLICATES, distinct_trials
 
-    _check_writable("--json", json)
     seeds = replicates or REPLICATES
     models = seeds * len(distinct_trials((*EXERCISES, CONTROL), companions=False))
     totals: dict[Unit, int] = {"lanes": models, "exercises": len(EXERCISES) + 1}
@@ -167,13 +169,14 @@ def reproduce(
 
     Exits 0 where they do, 1 where they drifted, 3 where nothing was proved.
     """
-    from regress.tracking.read import executions, record
-    from regress.tracking.store import open_store
-
     _check_writable("--json", json)
     if history:
         _show_history(run, json)
         return
+    _start_server()
+    from regress.tracking.read import executions, record
+    from regress.tracking.store import open_store
+
     prefect = _in_background(_start_prefect)
     try:  # bad input never becomes a failed run
         store = open_store()
@@ -467,6 +470,13 @@ def _write_json(file: Path | None, content: object) -> None:
 def _check_writable(option: str, file: Path | None) -> None:
     if file is not None and (file.is_dir() or not os.access(file.parent, os.W_OK)):
         raise InputError(f"{option}: cannot write {file}, expected a file in a folder that exists")
+
+
+def _start_server() -> None:
+    """Prefect's server takes longest to start: it goes first, and is stopped again after bad input."""
+    from flows.temporary import start
+
+    start()
 
 
 def _start_prefect() -> None:

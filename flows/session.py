@@ -1,12 +1,8 @@
-"""Prefect around one flow run of the command: started early, quiet on the screen, drained at the end."""
+"""Prefect around one flow run of the command: imported early, quiet on the screen, drained at the end."""
 
 import gc
 import logging
-import os
-import subprocess
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 from tasks.progress import Listener, listening
@@ -15,20 +11,20 @@ _DRAIN_SECONDS = 10.0
 
 
 def start() -> None:
-    """Starts Prefect's temporary server where none is configured, and imports the flows."""
+    """Imports the flows, then waits for Prefect's server."""
     gc.disable()  # what is imported stays: looking for garbage in it takes half a second
     try:
-        _start()
+        _import()
     finally:
         gc.freeze()
         gc.enable()
-
-
-def _start() -> None:
-    os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")  # it locks the database
-    os.environ.setdefault("DO_NOT_TRACK", "1")
-    os.environ.setdefault("PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS", "90")
     from prefect.client.orchestration import get_client
+
+    with get_client(sync_client=True) as client:
+        client.hello()
+
+
+def _import() -> None:
     from prefect.logging.configuration import setup_logging
     from prefect.logging.handlers import PrefectConsoleHandler
 
@@ -39,8 +35,10 @@ def _start() -> None:
                 # The screen stays clean: the server keeps every record, the command says what went wrong.
                 handler.setLevel(logging.WARNING)
                 handler.addFilter(_is_not_prefect_s)
-    with _own_session(), get_client(sync_client=True) as client:
-        client.hello()
+    # The references import theirs when they are needed; here it costs nothing, while the server starts.
+    import sklearn.linear_model  # noqa: F401
+    import statsmodels.robust.robust_linear_model  # noqa: F401
+
     import flows.notebook
     import flows.reproduce
     import flows.robustness  # noqa: F401
@@ -48,25 +46,6 @@ def _start() -> None:
 
 def _is_not_prefect_s(record: logging.LogRecord) -> bool:
     return not record.name.startswith("prefect")
-
-
-class _Apart(subprocess.Popen[Any]):
-    def __init__(self, *arguments: Any, **options: Any) -> None:
-        super().__init__(*arguments, **options | {"start_new_session": True})
-
-
-@contextmanager
-def _own_session() -> Iterator[None]:
-    """Within the context processes start outside of the terminal's group: Ctrl-C is ours alone.
-
-    A server that ended with it would leave the flow run waiting for its answers.
-    """
-    popen = subprocess.Popen
-    subprocess.Popen = _Apart  # type: ignore[misc]
-    try:
-        yield
-    finally:
-        subprocess.Popen = popen  # type: ignore[misc]
 
 
 def run(flow: Any, listener: Listener, *arguments: Any) -> dict[str, Any]:

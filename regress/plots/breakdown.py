@@ -11,7 +11,7 @@ from regress.contamination import Clean, Contamination
 from regress.metrics import nearest_ranks
 from regress.plots.grid import RANKING, Own, plain_log_axis
 from regress.plots.overlay import Style, in_legend, median, reference_styles
-from regress.plots.style import curve, label_axes, panels, side_legend, side_margin
+from regress.plots.style import curve, label_axes, panels, rule, side_legend, side_margin
 from regress.references import Beside
 from regress.study import Study
 from regress.summary import TrialSummary
@@ -51,9 +51,9 @@ def breakdown(study: Study, kinds: Mapping[str, Shares], own: Own, references: S
             axis.plot(list(of_it), [fitted[str(c)] for c in of_it.values()], **style)
         for loss, style in lines.items():
             _draw(axis, {share: best.get((str(c), loss)) for share, c in of_it.items()}, style, has_bias)
-        axis.grid(alpha=0.25)
         axis.tick_params(labelsize=8)
     plain_log_axis(axes[0, 0].yaxis)
+    rule(axes)
     label_axes(figure, "share of outliers", f"{label}, median and 5–95 % of {study.replicates} replicates")
     side_legend(figure, in_legend(named), margin)
     return figure

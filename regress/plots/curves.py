@@ -9,7 +9,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from regress.plots.grid import Own, cells, every_few, grid, plain_log_axis, say
-from regress.plots.style import DASHES, label_axes, side_legend, side_margin
+from regress.plots.style import DASHES, label_axes, rule, side_legend, side_margin
 from regress.plots.trial import scales
 from regress.study import Study
 
@@ -44,10 +44,10 @@ def by_epoch(study: Study, summaries: Own, history: Literal["param_error", "trai
                 is_empty &= not shown[-1] <= high
         if is_empty:
             say(axis, "all diverged")
-        axis.grid(alpha=0.25)
     axes[0, 0].set(yscale="log", ylim=(low, high))
     plain_log_axis(axes[0, 0].yaxis)
     axes[0, 0].xaxis.set_major_locator(MaxNLocator(6, integer=True, min_n_ticks=1))
+    rule(axes)
     label_axes(figure, "epoch", f"{name}, median of {study.replicates} replicates")
     side_legend(figure, named, margin)
     return figure

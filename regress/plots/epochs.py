@@ -7,7 +7,7 @@ from matplotlib.ticker import FixedLocator
 
 from regress.plots.grid import Own, cells, grid, plain_log_axis
 from regress.plots.overlay import Style, in_legend
-from regress.plots.style import label_axes, side_legend, side_margin
+from regress.plots.style import label_axes, rule, side_legend, side_margin
 from regress.study import Study
 
 _LAW: Style = {"color": "#444444", "ls": "--", "lw": 1, "label": "theory: initial-scale law"}
@@ -48,10 +48,10 @@ def epochs_by_sigma(study: Study, own: Own) -> Figure:
             # A run counts whole epochs, and one at least.
             axis.plot(places, np.maximum(said, 1), **_LAW | {"color": style["color"]})
         axis.axhline(study.epochs, color="#bbbbbb", lw=0.8)
-        axis.grid(alpha=0.25)
     plain_log_axis(axes[0, 0].yaxis)
     axes[0, 0].yaxis.set_major_locator(FixedLocator([1, 2, 5, 10, 20, 50, 100, 200, 500, 1000]))
     axes[0, 0].set_xticks(places, [f"{sigma:g}" for sigma in sigmas])
+    rule(axes)
     label_axes(figure, "initial scale sigma", "epochs")
     side_legend(figure, in_legend(named), margin)
     return figure

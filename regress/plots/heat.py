@@ -11,9 +11,9 @@ from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
 from regress.metrics import nearest_rank
-from regress.plots.grid import RANKING, Own, cells, every_few, grid
+from regress.plots.grid import RANKING, Own, cells, every_few, grid, plain_log_axis
 from regress.plots.overlay import EDGES, Style, edges
-from regress.plots.style import label_axes, legend, short
+from regress.plots.style import label_axes, legend, rule, short
 from regress.study import Study
 
 _SIDE = 8.0  # inches of a heat map at most
@@ -49,11 +49,14 @@ def error_by_lr_and_sigma(study: Study, summaries: Own) -> Figure:
         axis.set_xticks([i + 0.5 for i in lrs], [f"{study.lrs[i]:g}" for i in lrs])
         axis.set_yticks([i + 0.5 for i in sigmas], [f"{study.sigmas[i]:g}" for i in sigmas])
     _mark_edges(study, axes, summaries, figure)
+    rule(axes, x=False, y=False)
     label_axes(figure, "learning rate", "initial scale sigma")
     across = figure.get_size_inches()[0]
     box = figure.subplotpars
     bar = figure.add_axes((1 - 0.8 / across, box.bottom, 0.15 / across, box.top - box.bottom))
-    figure.colorbar(image, cax=bar).ax.tick_params(labelsize=8)
+    figure.colorbar(image, cax=bar)
+    plain_log_axis(bar.yaxis)
+    bar.tick_params(labelsize=8)
     return figure
 
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from regress.compare import OrderEffect
 from regress.plots.grid import cells, every_few, grid, plain_log_axis, say
-from regress.plots.style import CURVES, MARKERS, label_axes, side_legend, side_margin
+from regress.plots.style import CURVES, MARKERS, label_axes, rule, side_legend, side_margin
 from regress.study import Study
 
 Floats = NDArray[np.float64]
@@ -39,13 +39,13 @@ def order_effects(study: Study, effects: Sequence[OrderEffect]) -> Figure:
         _draw(axis, study, colors, own)
         if not own:
             say(axis, "no pair is left: diverged")
-        axis.grid(alpha=0.25, axis="y")
         for i in range(len(study.lrs) - 1) if len(study.lrs) <= _NAMED else ():
             axis.axvline(i + 0.5, color="#dddddd", lw=0.8)
     lrs = every_few(study.lrs, _NAMED)
     axes[0, 0].set_xticks(lrs, [f"{study.lrs[i]:g}" for i in lrs])
     axes[0, 0].set_xlim(-0.5, len(study.lrs) - 0.5)
     _ratio_axis(axes[0, 0], effects)
+    rule(axes, x=False)
     label_axes(figure, "learning rate", "parameter error / shuffled's")
     side_legend(figure, named, margin)
     return figure

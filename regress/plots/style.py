@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from PIL import Image
@@ -45,6 +46,26 @@ def panels(
     )
     figure.text(_LEFT / across, 1 - (0.27 + more / 2) / down, title, fontsize=10.5, va="center")
     return figure, axes
+
+
+def rule(axes: NDArray[Any], *, x: bool = True, y: bool = True) -> None:
+    """Ticks at the outer panels alone, and thin lines at their places in all.
+
+    Of panels whose limits are set. Ticks of its own would take a panel as long as its curves.
+    """
+    first: Axes = axes[0, 0]
+    across = [[(0, tick), (1, tick)] for tick in first.yaxis.get_majorticklocs()] if y else []
+    upright = [[(tick, 0), (tick, 1)] for tick in first.xaxis.get_majorticklocs()] if x else []
+    for axis in axes.flat:
+        place = axis.get_subplotspec()
+        axis.xaxis.set_visible(place.is_last_row())
+        axis.yaxis.set_visible(place.is_first_col())
+        sides = ((across, axis.get_yaxis_transform()), (upright, axis.get_xaxis_transform()))
+        for lines, transform in sides:
+            drawn = LineCollection(
+                lines, transform=transform, colors="#b0b0b0", linewidths=0.8, alpha=0.25, zorder=1
+            )
+            axis.add_collection(drawn, autolim=False)
 
 
 def label_axes(figure: Figure, x: str, y: str) -> None:

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from regress.metrics import nearest_ranks
 from regress.plots.grid import RANKING, cells, grid, plain_log_axis
 from regress.plots.overlay import EDGES, Style, edges, in_legend, median, reference_styles
-from regress.plots.style import curve, label_axes, side_legend, side_margin
+from regress.plots.style import curve, label_axes, rule, side_legend, side_margin
 from regress.references import Beside
 from regress.study import Study
 from regress.summary import TrialSummary
@@ -58,7 +58,7 @@ def error_by_lr(study: Study, summaries: Sequence[TrialSummary], references: Seq
         for order, style in lines.items():
             lane = sorted((s for s in own if str(s.trial.order) == order), key=lambda s: s.trial.lr)
             _draw(axis, lane, style, theory, has_band=len(lines) <= _BANDS)
-        axis.grid(alpha=0.25)
+    rule(axes)
     label_axes(figure, "learning rate", label)
     side_legend(figure, in_legend(named), margin)
     return figure

@@ -132,15 +132,22 @@ class _Canvas:
             is_empty[panel] &= not ((median >= low_end) & (median <= top)).any()
         size = self.canvas.get_width_height()
         image = Image.frombytes("RGB", size, self.canvas.buffer_rgba(), "raw", "RGBX")
-        # Pillow sets a line of text five times faster than matplotlib.
-        draw = ImageDraw.Draw(image)
-        draw.text((67, 12), title, "#000000", _font("DejaVuSans-Bold.ttf", 13))
-        draw.text((67, 38), note, "#555555", _font("DejaVuSans.ttf", 12))
-        for middle, empty in zip(self.middles, is_empty.values(), strict=True):
+        image.paste("#000000", (67, 12), _line(title, "DejaVuSans-Bold.ttf", 13))
+        image.paste("#555555", (67, 38), _line(note, "DejaVuSans.ttf", 12))
+        for (x, y), empty in zip(self.middles, is_empty.values(), strict=True):
             if empty:
-                font = _font("DejaVuSans-Oblique.ttf", 13)
-                draw.text(middle, "beyond the study's scale", "#777777", font, anchor="mm")
+                line = _line("beyond the study's scale", "DejaVuSans-Oblique.ttf", 13)
+                image.paste("#777777", (int(x - line.width / 2), int(y - line.height / 2)), line)
         return image
+
+
+@lru_cache(maxsize=1024)  # the trials of a study share most of their lines
+def _line(text: str, name: str, pixels: int) -> Image.Image:
+    """A line of text as a mask; Pillow sets one five times faster than matplotlib."""
+    font = _font(name, pixels)
+    line = Image.new("L", (int(font.getlength(text)) + 2, 2 * pixels))
+    ImageDraw.Draw(line).text((0, 0), text, 255, font)
+    return line
 
 
 @lru_cache
