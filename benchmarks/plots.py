@@ -1,8 +1,8 @@
 """Milliseconds a figure: a trial's PNG on a background that has been drawn, and pyplot's way.
 
 Ours is the steady state: the axes are drawn once for all trials of a study, outside the measurement. The
-whole stage is all figures of the default study as a run draws them: its trials' in two threads, backgrounds
-included, then its own; the peer's are the trials' alone, extrapolated.
+whole stage is all figures of the default study as a run draws them, in this process and another one; the
+peer's are the trials' alone, extrapolated.
 """
 
 import io
@@ -17,11 +17,12 @@ from matplotlib.ticker import MaxNLocator
 from benchmarks.measure import Result, Side, take_turns
 from regress.compare import OrderEffect, compare
 from regress.load import load
-from regress.plots import Scales, scales, study_plots, trial_png
+from regress.plots import Scales, scales, study_plots, trial_png, trial_pngs
 from regress.problems import Data
 from regress.shards import Shard, evaluate_shard, shards, train_shard
 from regress.study import Study
 from regress.summary import Quantiles, TrialSummary
+from tasks.aside import aside, shared
 
 ROUNDS = 3
 
@@ -35,17 +36,18 @@ def plots() -> list[Result]:
     """The figures of the default study's first shard, then all of the study's."""
     study = load("default")
     cut = shards(study)
-    every = [summary for shard in cut for summary in _trained(study, shard)[0]]
+    by_shard = [_trained(study, shard)[0] for shard in cut]
+    every = [summary for summaries in by_shard for summary in summaries]
     summaries = every[: len(cut[0].trials)]
     effects = compare(every, study.problem.ranking, study.seed).orders
-    shared = scales(every)
+    scale = scales(every)
     turns = cycle(summaries)
     ours, stage, peer = take_turns(
         ROUNDS,
         [
-            Side(lambda: [trial_png(summary, shared) for summary in summaries], len(summaries)),
-            Side(lambda: _stage(study, every, effects), 1),
-            Side(lambda: pyplot_png(next(turns), shared), 1),
+            Side(lambda: [trial_png(summary, scale) for summary in summaries], len(summaries)),
+            Side(lambda: _stage(study, by_shard, effects), 1),
+            Side(lambda: pyplot_png(next(turns), scale), 1),
         ],
     )
     note = "ours on a background drawn before; the peer lays its figure out anew"
@@ -56,11 +58,15 @@ def plots() -> list[Result]:
     ]
 
 
-def _stage(study: Study, summaries: list[TrialSummary], effects: Sequence[OrderEffect]) -> None:
-    shared = scales(summaries)
+def _stage(
+    study: Study, by_shard: Sequence[Sequence[TrialSummary]], effects: Sequence[OrderEffect]
+) -> None:
+    every = [summary for summaries in by_shard for summary in summaries]
+    scale = scales(every)
+    figures = aside(study_plots, study, every, effects)
     with ThreadPoolExecutor(2) as pool:
-        list(pool.map(lambda summary: trial_png(summary, shared), summaries))
-    study_plots(study, summaries, effects)
+        list(pool.map(lambda summaries: shared(trial_pngs, summaries, scale), by_shard))
+    figures.result()
 
 
 def pyplot_png(summary: TrialSummary, shared: Scales) -> bytes:

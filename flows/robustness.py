@@ -26,7 +26,7 @@ from regress.errors import ServiceLost
 from regress.headline import sure
 from regress.home import home
 from regress.load import load
-from regress.outcome import Findings, finite, outcome_json
+from regress.outcome import Findings, finite, outcome_figures, outcome_json
 from regress.plots import scales
 from regress.predict import beside, sharing_rows
 from regress.shards import Evaluated, Shard, shards
@@ -37,6 +37,8 @@ from regress.tracking.lease import held
 from regress.tracking.record import Execution, describe, finish, stop
 from regress.tracking.store import open_store
 from regress.tracking.view import present, way
+from tasks.aside import aside, warm_up
+from tasks.compare import find
 from tasks.contaminate import contaminate
 from tasks.evaluate import evaluate, restore
 from tasks.generate import generate
@@ -67,6 +69,7 @@ def robustness(study: Study = DEFAULT, resume: bool = False) -> dict[str, Any]:
         resume: Finish the newest execution of this study that was interrupted, if there is one.
     """
     refuse_relative_table(study)
+    warm_up()
     clock = _Clock()
     with clock.stage("open"):
         store = open_store()
@@ -157,18 +160,24 @@ def _run(study: Study, execution: Execution, spool: Spool, clock: "_Clock") -> F
             for shard, done in zip(cut, evaluated, strict=True)
             if not _is_recorded(shard, execution)
         ]
+        references = {c: future.result() for c, future in referred.items()}
+        every = [reference for fitted in references.values() for reference in fitted]
+        findings = find(quote(study), quote(evaluated), quote(every))
+        summaries = [summary for shard in evaluated for summary in shard.summaries]
+        figures = aside(outcome_figures, study, summaries, findings)
         progress = create_progress_artifact(
             0.0, key="trials-tracked", description=f"Trials of {study.name} in MLflow"
         )
         for count, future in enumerate(as_completed(tracked), 1):
             future.result()
             update_progress_artifact(progress, 100.0 * count / len(tracked))  # type: ignore[arg-type]
-        references = {c: future.result() for c, future in referred.items()}
         for c, fitted in references.items():
             track_references(quote(execution), c, quote(fitted))
     with clock.stage("summarise"):
-        every = [reference for fitted in references.values() for reference in fitted]
-        return summarise(quote(execution), quote(study), quote(rows), quote(evaluated), quote(every))
+        summarise(
+            quote(execution), quote(study), quote(rows), quote(evaluated), quote(findings), quote(figures)
+        )
+    return findings
 
 
 def _is_recorded(shard: Shard, execution: Execution) -> bool:

@@ -20,6 +20,9 @@ def start() -> None:
         gc.enable()
     from prefect.client.orchestration import get_client
 
+    from tasks.aside import warm_up
+
+    warm_up()
     with get_client(sync_client=True) as client:
         client.hello()
 

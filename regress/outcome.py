@@ -19,6 +19,7 @@ from regress.references import Beside
 from regress.results import parquet
 from regress.shards import Evaluated
 from regress.study import Study
+from regress.summary import TrialSummary
 
 
 @dataclass(frozen=True)
@@ -36,16 +37,21 @@ def outcome_files(
     evaluated: Sequence[Evaluated],
     findings: Findings,
 ) -> dict[str, bytes]:
-    """The execution's artifacts by path: the results, the contaminated rows, the comparison, figures."""
-    summaries = [summary for shard in evaluated for summary in shard.summaries]
-    plots = study_plots(study, summaries, findings.comparison.orders, findings.references)
+    """The execution's artifacts by path, without figures: results, contaminated rows, comparison."""
     return {
         "results.parquet": parquet([shard.table for shard in evaluated]),
         "contaminated.parquet": _contaminated(contaminated),
         "comparison.json": as_json(outcome_json(study, findings)).encode(),
         **({"published.json": as_json(_published(findings)).encode()} if findings.published else {}),
-        **{f"plots/{name}": png for name, png in plots.items()},
     }
+
+
+def outcome_figures(
+    study: Study, summaries: Sequence[TrialSummary], findings: Findings
+) -> dict[str, bytes]:
+    """The execution's figures by path."""
+    plots = study_plots(study, summaries, findings.comparison.orders, findings.references)
+    return {f"plots/{name}": png for name, png in plots.items()}
 
 
 def outcome_json(study: Study, findings: Findings) -> dict[str, Any]:

@@ -3,8 +3,9 @@
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from regress.plots import Scales, trial_png
+from regress.plots import Scales, trial_pngs
 from regress.shards import Evaluated, Shard
+from tasks.aside import shared
 
 
 @task(
@@ -14,4 +15,4 @@ from regress.shards import Evaluated, Shard
     cache_policy=NO_CACHE,
 )
 def plot(shard: Shard, evaluated: Evaluated, scales: Scales) -> tuple[bytes, ...]:
-    return tuple(trial_png(summary, scales) for summary in evaluated.summaries)
+    return shared(trial_pngs, evaluated.summaries, scales)

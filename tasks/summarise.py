@@ -1,15 +1,13 @@
-"""Compare all trials."""
+"""Record what a study came to."""
 
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from regress.compare import compare
 from regress.outcome import Findings, outcome_files
 from regress.problems import Data
-from regress.published import checks
-from regress.references import Reference, beside
 from regress.shards import Evaluated
 from regress.study import Study
 from regress.tracking.record import Execution, attach
@@ -18,7 +16,7 @@ from regress.tracking.record import Execution, attach
 @task(
     name="summarise",
     task_run_name="summarise {study.name}",
-    description="Winners, what diverged, what an order changed, the references; files and figures.",
+    description="Results, contaminated rows, comparison and figures, as files of the execution.",
     cache_policy=NO_CACHE,
 )
 def summarise(
@@ -26,10 +24,7 @@ def summarise(
     study: Study,
     contaminated: Mapping[str, Data],
     evaluated: Sequence[Evaluated],
-    references: Sequence[Reference],
-) -> Findings:
-    summaries = [summary for shard in evaluated for summary in shard.summaries]
-    comparison = compare(summaries, study.problem.ranking, study.seed)
-    findings = Findings(comparison, beside(references, summaries, comparison.best), checks(study.problem))
-    attach(execution, outcome_files(study, contaminated, evaluated, findings))
-    return findings
+    findings: Findings,
+    figures: Future[dict[str, bytes]],
+) -> None:
+    attach(execution, outcome_files(study, contaminated, evaluated, findings) | figures.result())

@@ -6,7 +6,7 @@ once, their pixels kept, and for each trial restored under new curves (matplotli
 
 import io
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -58,6 +58,11 @@ def scales(summaries: Iterable[TrialSummary]) -> Scales:
 def trial_png(summary: TrialSummary, shared: Scales) -> bytes:
     """The trial's figure on the study's scales; a curve that leaves them has left for good."""
     return _canvas(shared, threading.get_ident()).draw(summary)
+
+
+def trial_pngs(summaries: Sequence[TrialSummary], shared: Scales) -> tuple[bytes, ...]:
+    """The figures of several trials."""
+    return tuple(trial_png(summary, shared) for summary in summaries)
 
 
 def _limits(curves: list[Floats]) -> Limits:

@@ -1,0 +1,25 @@
+"""Compare all trials."""
+
+from collections.abc import Sequence
+
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+
+from regress.compare import compare
+from regress.outcome import Findings
+from regress.published import checks
+from regress.references import Reference, beside
+from regress.shards import Evaluated
+from regress.study import Study
+
+
+@task(
+    name="compare",
+    task_run_name="compare the trials of {study.name}",
+    description="Winners, what diverged, what an order changed, the references, published fits.",
+    cache_policy=NO_CACHE,
+)
+def find(study: Study, evaluated: Sequence[Evaluated], references: Sequence[Reference]) -> Findings:
+    summaries = [summary for shard in evaluated for summary in shard.summaries]
+    comparison = compare(summaries, study.problem.ranking, study.seed)
+    return Findings(comparison, beside(references, summaries, comparison.best), checks(study.problem))

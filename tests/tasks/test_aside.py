@@ -1,0 +1,86 @@
+"""The second process: same results, wherever they are made, and never left behind."""
+
+import os
+import subprocess
+import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tasks.aside import _child, aside, shared, warm_up
+
+
+def square(x: int, plus: int = 0) -> int:
+    return x * x + plus
+
+
+def where(_: int = 0) -> int:
+    return os.getpid()
+
+
+def noisy(x: int) -> int:
+    print("to standard output")
+    return x
+
+
+def refuse(x: int) -> int:
+    raise ValueError(f"not {x}")
+
+
+def test_what_is_done_there_is_what_would_be_done_here() -> None:
+    assert shared(square, 3, plus=1) == aside(square, 3, plus=1).result() == 10
+    assert shared(where) != os.getpid()
+    assert [shared(noisy, i) for i in range(3)] == [0, 1, 2]
+
+
+def test_what_fails_there_fails_here_and_the_next_does_not() -> None:
+    with pytest.raises(ValueError, match="not 7"):
+        shared(refuse, 7)
+    with pytest.raises(ValueError, match="not 8"):
+        aside(refuse, 8).result()
+    assert shared(square, 2) == 4
+
+
+def test_what_cannot_be_sent_is_done_here() -> None:
+    lock = threading.Lock()
+    assert shared(lambda x: x + 1, 1) == 2
+    assert shared(id, lock) == id(lock)
+    assert shared(square, 2) == 4
+
+
+def test_one_that_is_busy_keeps_nobody_waiting() -> None:
+    warm_up()
+    slow = aside(time.sleep, 1.0)
+    time.sleep(0.2)
+    assert shared(where) == os.getpid()
+    slow.result()
+    assert shared(where) != os.getpid()
+
+
+def test_calls_of_many_threads_get_their_own_answers() -> None:
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(lambda x: shared(square, x), range(200))) == [x * x for x in range(200)]
+
+
+def test_one_that_was_killed_is_replaced() -> None:
+    warm_up()
+    before = _child()
+    before.kill()
+    before.wait()
+    assert shared(square, 5) == 25
+    assert shared(where) not in (os.getpid(), before.pid)
+
+
+@pytest.mark.parametrize("end", ["pass", "import os; os.kill(os.getpid(), 9)"])
+def test_it_ends_with_its_process_however_that_ends(end: str, tmp_path: Path) -> None:
+    script = f"from tasks.aside import _child, warm_up; warm_up(); print(_child().pid, flush=True); {end}"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    child = int(done.stdout)
+    deadline = time.monotonic() + 30
+    while psutil.pid_exists(child) and psutil.Process(child).status() != psutil.STATUS_ZOMBIE:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
