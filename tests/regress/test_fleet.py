@@ -358,7 +358,7 @@ def test_full_batches_of_squared_loss_reach_least_squares() -> None:
     )
     reached = table.in_user_units(trained.params[-1, 0, 0].numpy())
     np.testing.assert_allclose(reached, ols(columns.x, columns.y), rtol=0, atol=1e-6)
-    # Section 5 of the science sheet.
+    # The published least squares fit.
     np.testing.assert_allclose(reached, [0.71564, 1.29529, -0.15212, -39.91967], rtol=0, atol=1e-5)
 
 

@@ -67,7 +67,7 @@ def own(frame: pd.DataFrame, of: Study) -> pd.DataFrame:
 def test_the_schema_is_the_documented_one() -> None:
     read = pq.read_schema(io.BytesIO(results(execute(study()))))
     assert read.remove_metadata() == SCHEMA.remove_metadata()
-    # Section 5 of the design.
+    # docs/studies.md names these columns.
     assert read.names == [
         "trial",
         "epoch",

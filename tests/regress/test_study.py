@@ -62,7 +62,7 @@ def trial(**fields: Any) -> Trial:
 
 
 def test_a_name_alone_is_a_study_of_defaults() -> None:
-    # Section 5 of the design.
+    # The notebook's settings, which docs/studies.md gives as the defaults.
     default = Study(name="some")
     assert default.problem == Linear((2.0, -3.4), 4.2, 0.01, 1000, 1000)
     assert default.contaminations == (Clean(),)

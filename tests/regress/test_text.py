@@ -51,7 +51,7 @@ def test_a_value_passes_through(kind: str, data: st.DataObject) -> None:
 
 @pytest.mark.parametrize(
     ("value", "line"),
-    # Section 5 of the design, and the notebook's own settings.
+    # The lines that docs/studies.md shows, and the notebook's own settings.
     [
         (L1(), "l1"),
         (Huber(), "huber(delta=1.0)"),
