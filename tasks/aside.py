@@ -1,4 +1,4 @@
-"""A second process for figures: matplotlib holds the interpreter's lock, and there is a second core.
+"""A second process for figures, where there is a second core: matplotlib holds the interpreter's lock.
 
 It is a child that reads pickled calls from its standard input, hence ends with this process however that
 ends. Unlike those of `multiprocessing` it never imports this process's main module, which may be anything.
@@ -24,8 +24,8 @@ _in_use = threading.Lock()
 
 
 def warm_up() -> None:
-    """Starts the other process, which takes seconds to import what it draws with."""
-    _child()
+    """Starts the other process, which is busy for seconds with importing what it draws with."""
+    aside(_import)
 
 
 def shared(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
@@ -50,6 +50,8 @@ def aside(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> Future[T]:
 
 def _there(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     """What `work` returns there; what cannot be done there is done here, and may fail as it likes."""
+    if _cores() == 1:
+        return work(*args, **kwargs)
     try:
         call = pickle.dumps((work, args, kwargs), pickle.HIGHEST_PROTOCOL)
     except Exception:  # of whatever kind: objects refuse in their own ways
@@ -67,6 +69,11 @@ def _there(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         return work(*args, **kwargs)
     result: T = pickle.loads(answer)
     return result
+
+
+def _cores() -> int:
+    """How many this process may use; macOS knows only how many there are."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @lru_cache(maxsize=1)
@@ -98,12 +105,14 @@ def _stop(child: "subprocess.Popen[bytes]") -> None:
         child.wait()
 
 
+def _import() -> None:
+    import regress.plots  # noqa: F401
+
+
 def _serve() -> None:
     """Answers calls until there are no more; what else is printed does not come between."""
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
-    import regress.plots  # noqa: F401
-
     while True:
         answer: bytes | None
         try:

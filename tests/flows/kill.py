@@ -1,8 +1,9 @@
 """Runs a study in a process that ends by SIGKILL at its n-th access to a file or a socket.
 
-Counted are the moments in which Python opens, renames, makes or removes files, those of libraries left out,
-or connects to a database or a server: they lie between any two things that a study leaves behind, and
-depend on no clock. All is imported once; each attempt is a fork.
+Counted are the moments in which Python writes, renames, makes or removes files, or connects to a database
+or a server: they lie between any two things that a study leaves behind, and depend on no clock. All is
+imported once; each attempt is a fork on the core that the command line names, and alone there it starts no
+second process, which would import all again.
 """
 
 import json
@@ -14,10 +15,14 @@ from typing import Any
 _COUNTED = {"open", "os.rename", "os.remove", "os.mkdir", "os.rmdir", "socket.connect", "sqlite3.connect"}
 
 
+def _only_reads(flags: int) -> bool:
+    return not flags & (os.O_WRONLY | os.O_RDWR)
+
+
 def attempt(request: dict[str, Any]) -> dict[str, Any]:
     """Runs the study; how many accesses it took."""
     from flows.robustness import robustness
-    from flows.session import drain
+    from flows.session import run
     from regress.load import validate
 
     os.environ["MLFLOW_TRACKING_URI"] = request["store"]
@@ -27,20 +32,20 @@ def attempt(request: dict[str, Any]) -> dict[str, Any]:
 
     def watch(event: str, arguments: tuple[Any, ...]) -> None:
         nonlocal count
-        if event in _COUNTED and not str(arguments[0]).startswith((sys.prefix, sys.base_prefix)):
+        if event in _COUNTED and not (event == "open" and _only_reads(arguments[2])):
             count += 1
             if count == request["last"]:
                 os.kill(os.getpid(), signal.SIGKILL)
 
     sys.addaudithook(watch)
-    state = robustness(study, resume=request["resume"], return_state=True)
-    accesses = count
-    drain(state.state_details.flow_run_id)
-    return {"accesses": accesses, "study_run_id": state.result()["study_run_id"]}
+    outcome = run(robustness, lambda *_: None, study, request["resume"])
+    return {"accesses": count, "study_run_id": outcome["study_run_id"]}
 
 
 def main() -> None:
     """Answers each request, a line of JSON, by another: how the attempt ended, and what it said."""
+    os.sched_setaffinity(0, {int(sys.argv[1])})
+    import sklearn.linear_model  # noqa: F401
     import statsmodels.robust.robust_linear_model  # noqa: F401
 
     import flows.robustness  # noqa: F401

@@ -10,8 +10,10 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from queue import Queue
 from typing import Any
 
 import pytest
@@ -30,39 +32,52 @@ from tests.servers import server
 pytestmark = pytest.mark.usefixtures("prefect_server")
 
 KILLS = 20
+CORES = sorted(os.sched_getaffinity(0))[:2]
 Ask = Callable[..., dict[str, Any]]
 
 
 @pytest.fixture(scope="module")
 def ask(prefect_server: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ask]:
-    """Runs attempts at a study in processes of their own."""
+    """Runs attempts at a study in processes of their own, one on each of two cores."""
     from prefect.settings import get_current_settings
 
     environment = os.environ | {"PREFECT_API_URL": str(get_current_settings().api.url)}
     log = (tmp_path_factory.mktemp("kill") / "log").open("wb")
     command = [sys.executable, "-m", "tests.flows.kill"]
     folder = Path(__file__).parents[2]
-    with subprocess.Popen(
-        command, cwd=folder, env=environment, text=True, stdin=-1, stdout=-1, stderr=log
-    ) as process:
+    free: Queue[subprocess.Popen[str]] = Queue()
+
+    def ask(study: Study, folder: Path, *, resume: bool = False, last: int = 0) -> dict[str, Any]:
+        request = {
+            "study": study.model_dump(mode="json"),
+            "store": f"sqlite:///{folder / 'mlflow.db'}",
+            "home": str(folder / "home"),
+            "resume": resume,
+            "last": last,
+        }
+        process = free.get()
         assert process.stdin
         assert process.stdout
+        process.stdin.write(json.dumps(request) + "\n")
+        process.stdin.flush()
+        answer = process.stdout.readline()
+        free.put(process)
+        return dict(json.loads(answer))
 
-        def ask(study: Study, folder: Path, *, resume: bool = False, last: int = 0) -> dict[str, Any]:
-            request = {
-                "study": study.model_dump(mode="json"),
-                "store": f"sqlite:///{folder / 'mlflow.db'}",
-                "home": str(folder / "home"),
-                "resume": resume,
-                "last": last,
-            }
-            process.stdin.write(json.dumps(request) + "\n")
-            process.stdin.flush()
-            return dict(json.loads(process.stdout.readline()))
-
+    with ExitStack() as stack:
+        stack.enter_context(log)
+        for core in CORES:
+            process = subprocess.Popen(
+                [*command, str(core)],
+                cwd=folder,
+                env=environment,
+                text=True,
+                stdin=-1,
+                stdout=-1,
+                stderr=log,
+            )
+            free.put(stack.enter_context(process))
         yield ask
-        process.stdin.close()
-    log.close()
 
 
 @pytest.fixture
@@ -109,15 +124,16 @@ def test_killed_at_any_moment_it_is_finished_as_if_nothing_had_happened(
     undisturbed = ask(small_study, whole)
     expected = results(client_of(whole), undisturbed["study_run_id"], whole)
     draw = random.Random(0)
-    left = []
-    for kill in range(KILLS):
-        part = undisturbed["accesses"] // KILLS
-        folder = place(f"kill-{kill}")
-        killed = ask(small_study, folder, last=kill * part + draw.randint(1, part))
+    part = undisturbed["accesses"] // KILLS
+    moments = [kill * part + draw.randint(1, part) for kill in range(KILLS)]
+
+    def kill_and_resume(moment: int) -> int:
+        """How many trials were recorded when the first attempt died."""
+        folder = place(f"killed-at-{moment}")
+        killed = ask(small_study, folder, last=moment)
         assert killed["status"] == signal.SIGKILL
         client = client_of(folder)
         before = {run.info.run_id: (run, trials(client, run)) for run in executions(client)}
-        left.append(sum(len(recorded) for _, recorded in before.values()))
 
         resumed = ask(small_study, folder, resume=True)
         assert resumed["status"] == 0
@@ -133,8 +149,12 @@ def test_killed_at_any_moment_it_is_finished_as_if_nothing_had_happened(
                 assert recorded.items() <= after.items()
                 check_crashed(old)
         assert not list((folder / "home" / "spool").glob("*"))
+        return sum(len(recorded) for _, recorded in before.values())
+
+    with ThreadPoolExecutor(len(CORES)) as pool:
+        left = set(pool.map(kill_and_resume, moments))
     # Some died before the first trial was recorded, some in between, some after the last.
-    assert {0, 4, len(small_study.trials())} <= set(left)
+    assert {0, 4, len(small_study.trials())} <= left
 
 
 def test_an_execution_at_work_is_left_alone(workplace: Path, small_study: Study) -> None:

@@ -14,8 +14,8 @@ from tests.regress.helpers import prefix, some_data
 
 STACKLOSS = Table(dataset="stackloss").columns
 
-# const, AIRFLOW, WATERTEMP, ACIDCONC: the published fits of `regress.published`; Huber's has no scale, hence
-# another optimum than the published one, found by an iterative reweighting to convergence.
+# const, AIRFLOW, WATERTEMP, ACIDCONC: as published. Huber's has no scale, hence another optimum than the
+# published one, found by reweighting to convergence.
 PUBLISHED = {
     "l2": [-39.91967, 0.71564, 1.29529, -0.15212],
     "l1": [-39.68985, 0.83188, 0.57391, -0.06087],

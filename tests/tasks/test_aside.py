@@ -51,6 +51,17 @@ def test_one_that_is_busy_keeps_nobody_waiting() -> None:
     assert shared(os.getpid) != os.getpid()
 
 
+def test_with_one_core_all_is_done_here() -> None:
+    script = (
+        "import os; os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:1])\n"
+        "from tasks.aside import _child, aside, shared, warm_up\n"
+        "warm_up()\n"
+        "print(shared(os.getpid) == aside(os.getpid).result() == os.getpid(), _child.cache_info().currsize)"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout == "True 0\n"
+
+
 def test_calls_of_many_threads_get_their_own_answers() -> None:
     with ThreadPoolExecutor(4) as pool:
         assert list(pool.map(lambda x: shared(operator.mul, x, x), range(200))) == [
@@ -60,6 +71,7 @@ def test_calls_of_many_threads_get_their_own_answers() -> None:
 
 def test_one_that_was_killed_is_replaced() -> None:
     warm_up()
+    assert aside(operator.mul, 2, 2).result() == 4  # it is ready
     before = _child()
     before.kill()
     before.wait()
