@@ -81,7 +81,7 @@ def show_outcome(console: Console, outcome: Mapping[str, Any]) -> None:
     else:
         console.print("Nothing diverged.")
     if outcome["orders"]:
-        console.print(_orders(outcome["orders"]))
+        console.print(_orders(outcome["orders"]), highlight=False)
     if outcome.get("published"):
         console.print(_published(outcome["published"]))
 
@@ -257,8 +257,10 @@ def _diverged(rows: list[dict[str, Any]]) -> Table:
     return table
 
 
-def _orders(rows: list[dict[str, Any]]) -> Table:
+def _orders(rows: list[dict[str, Any]]) -> Table | str:
     found = sure(rows)
+    if not found:
+        return f"The order changed the error in none of {len(rows)} cells (Holm p < .05)."
     raised = sum(row["log_ratio"] > 0 for row in found)
     table = _table(
         f"What the order changed: the error in {len(found)} of {len(rows)} cells (Holm p < .05), raised in"
