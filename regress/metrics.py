@@ -22,7 +22,7 @@ Floats = NDArray[np.float64]
 Rho = Callable[[torch.Tensor], torch.Tensor]
 
 DIVERGED_FACTOR = 1000.0
-_RESIDUALS = 1 << 16  # computed in one go: 512 KiB
+_RESIDUALS = 1 << 15  # computed in one go: 256 KiB; twice that faults pages in anew in a young process
 
 
 @dataclass(frozen=True)
