@@ -64,6 +64,11 @@ def verticals(figure: Figure, panel: int) -> list[float]:
     return sorted({float(x[0]) for x in upright if len(x) == 1})
 
 
+def readable(value: dict[str, Any] | set[str]) -> str:
+    """A test's name that is the same in every process: a set's text is not."""
+    return str(value if isinstance(value, dict) else sorted(value))
+
+
 @pytest.mark.parametrize(
     ("fields", "there"),
     [
@@ -87,7 +92,7 @@ def verticals(figure: Figure, panel: int) -> list[float]:
         ),
         ({"batch_sizes": [8, 16]}, {"error-by-lr-batch-8", "error-by-lr-batch-16"}),
     ],
-    ids=str,
+    ids=readable,
 )
 def test_there_is_a_figure_for_what_a_study_varies(
     fields: dict[str, Any], there: set[str], monkeypatch: pytest.MonkeyPatch
@@ -183,7 +188,7 @@ def test_an_edge_beyond_the_axis_is_neither_drawn_nor_named(lrs: list[float]) ->
         ({"losses": ["l1", "huber"], "orders": ["shuffled", "signed", "with-replacement"]}, set()),
         ({"problem": "table(dataset=stackloss)", "batch_sizes": [4], "orders": ["sequential"]}, {EDGE}),
     ],
-    ids=str,
+    ids=readable,
 )
 def test_the_legend_names_what_holds(fields: dict[str, Any], named: set[str]) -> None:
     study = small(**fields)
