@@ -12,7 +12,7 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def await_answer(url: str, patience: float = 90) -> None:
+def await_answer(url: str, patience: float = 180) -> None:
     deadline = time.monotonic() + patience
     while time.monotonic() < deadline:
         try:

@@ -48,7 +48,7 @@ def postgres() -> Iterator[str]:
 
     def run(program: str, *arguments: str) -> None:
         command = [str(programs / program), *arguments]
-        subprocess.run(command, check=True, capture_output=True, cwd=folder, timeout=60, **demoted)
+        subprocess.run(command, check=True, capture_output=True, cwd=folder, timeout=180, **demoted)
 
     data, port = folder / "data", free_port()
     run("initdb", "-D", str(data), "-U", "regress", "-A", "trust", "--no-sync")

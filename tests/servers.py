@@ -26,4 +26,4 @@ def server(folder: Path, port: int) -> Iterator["subprocess.Popen[bytes]"]:
             yield process
         finally:
             process.terminate()
-            process.wait(timeout=30)
+            process.wait(timeout=90)

@@ -17,7 +17,7 @@ ARGUMENTS = ["run", "--set", "replicates=2", "--set", "epochs=2"]
 def test_a_disk_that_fills_up_ends_with_75_and_room_is_enough_to_go_on(workplace: Path) -> None:
     limit = (workplace / "mlflow.db").stat().st_size // 1024 + 1024
     process = start(workplace, *ARGUMENTS, file_limit=limit)
-    output, _ = process.communicate(timeout=200)
+    output, _ = process.communicate(timeout=250)
     assert process.returncode == 75, output
     assert output.splitlines()[-1].endswith(
         "; resume with: regress run --set replicates=2 --set epochs=2 --resume"
@@ -31,7 +31,7 @@ def test_a_disk_that_fills_up_ends_with_75_and_room_is_enough_to_go_on(workplace
     before = trials(store.client, run)  # each whole
     assert len(before) < 324
     process = start(workplace, *ARGUMENTS, "--resume")
-    output, _ = process.communicate(timeout=200)
+    output, _ = process.communicate(timeout=250)
     assert process.returncode == 0, output
     assert before.items() <= trials(store.client, run).items()
     assert len(trials(store.client, run)) == 324

@@ -270,7 +270,7 @@ def test_an_interrupted_command_says_how_to_go_on(workplace: Path, number: signa
     with start(workplace, *arguments) as process:
         await_line(process, "trials tracked")
         process.send_signal(number)
-        output, _ = process.communicate(timeout=60)
+        output, _ = process.communicate(timeout=250)
         assert process.returncode == 130
         assert output.splitlines()[-1] == (
             "regress: interrupted; resume with:"
@@ -285,7 +285,7 @@ def test_an_interrupted_command_says_how_to_go_on(workplace: Path, number: signa
     before = trials(store.client, run)
     assert 0 < len(before) < 324
     with start(workplace, *arguments, "--resume") as process:
-        output, _ = process.communicate(timeout=120)
+        output, _ = process.communicate(timeout=250)
         assert process.returncode == 0, output
         assert f"Resuming the execution {run.info.run_id}." in output
     assert before.items() <= trials(store.client, run).items()
@@ -301,13 +301,13 @@ def test_a_server_that_goes_away_ends_with_75_and_its_return_is_enough(workplace
         await_line(process, "trials tracked")
         first.terminate()
         first.wait()
-        output, _ = process.communicate(timeout=120)
+        output, _ = process.communicate(timeout=250)
         assert process.returncode == 75, output
         assert "--resume" in output.splitlines()[-1]
         assert "Traceback" not in output
     with server(workplace, port):
         with start(workplace, *arguments, "--resume", MLFLOW_TRACKING_URI=uri) as process:
-            output, _ = process.communicate(timeout=120)
+            output, _ = process.communicate(timeout=250)
             assert process.returncode == 0, output
         client = MlflowClient(uri)
         found = client.get_experiment_by_name("default")

@@ -99,7 +99,7 @@ def test_bad_input_stops_it_at_once(tmp_path: Path) -> None:
         == "regress: study: 'defalt' is neither a path to YAML nor shipped; did you mean default?\n"
     )
     mark = f"PREFECT_HOME={tmp_path / 'home'}"
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while mark in running_environments():
         assert time.monotonic() < deadline
         time.sleep(0.1)

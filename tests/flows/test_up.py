@@ -132,7 +132,7 @@ def ours() -> list[psutil.Process]:
     return found
 
 
-def await_it(happened: Callable[[], bool], patience: float = 120) -> None:
+def await_it(happened: Callable[[], bool], patience: float = 240) -> None:
     deadline = time.monotonic() + patience
     while not happened():
         assert time.monotonic() < deadline
