@@ -19,8 +19,12 @@ PATIENCE = 60.0  # seconds
 P = ParamSpec("P")
 T = TypeVar("T")
 
-_NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO}
-_SQLITE_HAS_NO_ROOM = {"database or disk is full", "disk I/O error"}
+_NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO, errno.EACCES, errno.EPERM}
+_SQLITE_HAS_NO_ROOM = {
+    "database or disk is full",
+    "disk I/O error",
+    "attempt to write a readonly database",
+}
 _UNREACHABLE = (
     sqlalchemy.exc.OperationalError,
     sqlalchemy.exc.InterfaceError,

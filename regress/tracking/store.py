@@ -9,12 +9,14 @@ from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 import mlflow
 import requests
 import sqlalchemy
 from filelock import FileLock
 from mlflow import MlflowClient
+from mlflow.entities import Experiment
 from mlflow.exceptions import MlflowException
 
 from regress.errors import InputError
@@ -143,8 +145,12 @@ def _alone(uri: str) -> FileLock:
 
 
 def experiment(store: Store, name: str) -> str:
-    """The id of the experiment `name`, created if need be."""
+    """The id of the experiment `name`, to be written into, created if need be.
+
+    Raises InputError where it is deleted, or where this user may not write.
+    """
     found = store.client.get_experiment_by_name(name)
+    _check_permissions(store, found)
     if found is None:
         try:
             return str(store.client.create_experiment(name))
@@ -156,6 +162,25 @@ def experiment(store: Store, name: str) -> str:
             " restore it or choose another name"
         )
     return str(found.experiment_id)
+
+
+def _check_permissions(store: Store, found: Experiment | None) -> None:
+    """Raises InputError where this user may not write what a run of the experiment leaves behind."""
+    if urlsplit(store.uri).scheme == "sqlite":
+        file = Path(str(sqlalchemy.make_url(store.uri).database)).absolute()
+        _check_writable("MLFLOW_TRACKING_URI", file)
+        _check_writable("MLFLOW_TRACKING_URI", file.parent)  # SQLite's log lies beside its file
+    by_default = getattr(store.client._tracking_client.store, "artifact_root_uri", "")
+    root = urlsplit(found.artifact_location if found else by_default)
+    if root.scheme in ("", "file"):
+        _check_writable("artifacts", Path(url2pathname(root.path)).absolute())
+
+
+def _check_writable(what: str, path: Path) -> None:
+    """Raises InputError where `path`, or what there is of it, cannot be written to."""
+    there = next(part for part in (path, *path.parents) if part.exists())
+    if not os.access(there, os.W_OK):
+        raise InputError(f"{what}: {there} is not writable, expected that runs can be recorded there")
 
 
 def _writes_rows(client: MlflowClient, is_server: bool) -> bool:

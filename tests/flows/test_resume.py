@@ -233,7 +233,10 @@ def failing(step: str) -> Iterator[None]:
 
 
 def start(
-    workplace: Path, *arguments: str, file_limit: int | None = None, **environment: str
+    workplace: Path,
+    *arguments: str,
+    file_limit: int | None = None,
+    **environment: str,
 ) -> subprocess.Popen[str]:
     """The command in a process of its own, which may write files of so many KiB; MLflow asks only twice."""
     command = [sys.executable, "-c", "from flows.command import main; main()", *arguments]
