@@ -7,17 +7,22 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy import sparse
-from scipy.optimize import linprog, minimize
+from scipy.optimize import linprog
 
-from regress.losses import L1, L2, REDESCENDING, Loss, Quantile, scaled_psi, scaled_rho
+from regress.losses import L1, L2, REDESCENDING, Loss, Quantile
+from regress.losses.evaluate import evaluate_psi
+from regress.numerics.linear_algebra import halving_sum, least_squares, multiply
 from regress.problems import Data, Problem
 from regress.problems.affine import Affine
-from regress.threads import one_thread
 
 Floats = NDArray[np.float64]
 
 _MAD_OF_NORMAL = 0.6745  # the median of |N(0, 1)|
 _TINY = 1e-30
+_EXACT = 1e-9  # a residual below this share of the largest target belongs to a row that is fitted exactly
+_DEPENDENT = 1e-8
+_ITERATIONS = 1000
+_CONVERGED = 1e-13  # a step below this share of the largest parameter
 
 
 def ols(x: Floats, y: Floats) -> Floats:
@@ -39,7 +44,7 @@ def quantile_fit(z: Floats, y: Floats, tau: float) -> Floats:
     cost = np.concatenate([np.zeros(size), np.full(n, tau), np.full(n, 1 - tau)])
     bounds = [(None, None)] * size + [(0, None)] * (2 * n)
     constraints = sparse.hstack([sparse.csr_array(z), sparse.eye_array(n), -sparse.eye_array(n)])
-    return np.asarray(linprog(cost, A_eq=constraints, b_eq=y, bounds=bounds).x[:size])
+    return _at_vertex(z, y, np.asarray(linprog(cost, A_eq=constraints, b_eq=y, bounds=bounds).x[:size]))
 
 
 def converged_fit(loss: Loss, x: Floats, y: Floats, scale: float = 1.0) -> Floats:
@@ -48,7 +53,6 @@ def converged_fit(loss: Loss, x: Floats, y: Floats, scale: float = 1.0) -> Float
     `scale` is that of the residuals, in whose units a loss may have its constant. A loss that redescends
     has several minima: the one that is reached from least absolute deviations is meant.
     """
-    one_thread()
     if isinstance(loss, L2):
         return ols(x, y)
     z = _with_ones(x)
@@ -56,16 +60,46 @@ def converged_fit(loss: Loss, x: Floats, y: Floats, scale: float = 1.0) -> Float
         return quantile_fit(z, y, 0.5)
     if isinstance(loss, Quantile):
         return quantile_fit(z, y, loss.tau)
-    s = torch.tensor(scale if loss.is_scaled else 1.0, dtype=torch.float64)
-
-    def objective(w: Floats) -> tuple[float, Floats]:
-        residual = torch.from_numpy(z @ w - y)
-        psi = scaled_psi(loss, residual, s).numpy()
-        return float(scaled_rho(loss, residual, s).mean()), z.T @ psi / len(y)
-
     start = lad(x, y) if isinstance(loss, REDESCENDING) else ols(x, y)
-    fit = minimize(objective, start, jac=True, method="BFGS", options={"gtol": 1e-10})
-    return np.asarray(fit.x)
+    return _reweighted(loss, z, y, scale, start)
+
+
+def _reweighted(loss: Loss, z: Floats, y: Floats, scale: float, start: Floats) -> Floats:
+    """Iteratively reweighted least squares, weights psi(u) / u (Beaton and Tukey 1974), from `start`."""
+    w = start
+    for _ in range(_ITERATIONS):
+        u = multiply(z, w) - y
+        u[u == 0] = _TINY
+        weights = np.maximum(evaluate_psi(loss, u, scale) / u, 0.0)
+        if not weights.any():
+            return w  # every row is an outlier
+        root = np.sqrt(weights)
+        before, w = w, least_squares(z * root[:, None], y * root)
+        if np.abs(w - before).max() <= _CONVERGED * np.abs(w).max():
+            break
+    return w
+
+
+def _at_vertex(z: Floats, y: Floats, w: Floats) -> Floats:
+    """The vertex that a linear programme found, from the P rows that it fits exactly.
+
+    Of the solver's roundings nothing is left. `w` itself where fewer independent rows are fitted exactly.
+    """
+    exact = np.flatnonzero(np.abs(multiply(z, w) - y) <= _EXACT * max(np.abs(y).max(), _TINY))
+    chosen: list[int] = []
+    directions: list[Floats] = []
+    for row in exact:
+        v = z[row].copy()
+        size = np.sqrt(halving_sum(v * v))
+        for direction in directions:
+            v -= halving_sum(v * direction) * direction
+        rest = np.sqrt(halving_sum(v * v))
+        if rest > _DEPENDENT * size:
+            chosen.append(int(row))
+            directions.append(v / rest)
+            if len(chosen) == len(w):
+                return least_squares(z[chosen], y[chosen])
+    return w
 
 
 @lru_cache(maxsize=16)
@@ -75,11 +109,10 @@ def residual_scale(model: Affine, data: Data) -> Floats:
     For normal noise that is its standard deviation. Where most rows are fitted exactly it would be 0: it is
     no less than what rounding leaves of the largest target.
     """
-    one_thread()
     scales = []
     for rows in model.table(data.train_x, data.train_y, torch.float64).numpy():
         z, y = rows[:, : model.parameters], -rows[:, -1]
-        residual = z @ quantile_fit(z, y, 0.5) - y
+        residual = multiply(z, quantile_fit(z, y, 0.5)) - y
         mad = np.median(np.abs(residual - np.median(residual)))
         scales.append(max(mad / _MAD_OF_NORMAL, np.finfo(float).eps * np.abs(y).max(), _TINY))
     return np.array(scales)
@@ -93,6 +126,7 @@ def scales(problem: Problem, losses: Iterable[Loss], data: Data) -> dict[Loss, F
     return {loss: residual_scale(model, data) for loss in scaled if isinstance(model, Affine)}
 
 
+@lru_cache(maxsize=64)
 def target(problem: Problem, loss: Loss, clean: Data) -> Floats:
     """w* (R, P), what param_error is measured from.
 

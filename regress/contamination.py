@@ -269,7 +269,7 @@ def _where(mask: Mask, data: Data, x: Floats, y: Floats) -> Data:
 
 def _normals(n: int, data: Data, seed: int, purpose: str) -> Floats:
     """`n` standard normal numbers for each replicate (R, n)."""
-    return np.stack([streams.normals(n, seed, purpose, r) for r in data.indices])
+    return streams.normals_by_replicate(n, seed, purpose, data.indices)
 
 
 def _as_written(fraction: float) -> Fraction:

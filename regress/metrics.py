@@ -1,28 +1,22 @@
-"""What a trajectory is worth, in float64, whatever it was trained in."""
+"""Metrics of trained models, computed in float64 for every training dtype."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
-from hashlib import blake2b
 from math import ceil
-from types import MappingProxyType
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from regress.fleet import WIDTH, Trajectory
-from regress.losses import L2, Loss, scaled_rho
+from regress.fleet import Trajectory, mean_loss, residuals
+from regress.losses import L2, Loss
 from regress.problems.data import Data
 from regress.problems.model import Model
 from regress.problems.problem import Problem
-from regress.threads import one_thread
 
 Floats = NDArray[np.float64]
-Rho = Callable[[torch.Tensor], torch.Tensor]
 
 DIVERGED_FACTOR = 1000.0
-_RESIDUALS = 1 << 15  # computed in one go: 256 KiB; twice that faults pages in anew in a young process
 
 
 @dataclass(frozen=True)
@@ -61,7 +55,6 @@ def evaluate(
 
     `scales` holds the residuals' scale (R,) for the losses that ask for it.
     """
-    one_thread()
     model = problem.model
     params = trajectory.params.to(torch.float64).numpy()
     final = params[-1:]
@@ -81,33 +74,12 @@ def evaluate(
         steps_per_epoch=steps_per_epoch,
         excess_risk=_excess_risk(model, model.condensed(val), losses, final, val_loss[-1], targets),
         val_median_abs_residual=(
-            problem.target_scale * _median_abs_residual(model, val, final[0])
+            problem.target_scale * np.median(np.abs(residuals(model, val, final[0])), axis=-1)
             if problem.ranking == "val_median_abs_residual"
             else None
         ),
         epochs_to_tolerance=_first_epoch(error <= tolerance),
     )
-
-
-def mean_loss(
-    model: Model,
-    rows: torch.Tensor,
-    losses: Sequence[Loss],
-    params: Floats,
-    scales: Mapping[Loss, Floats] = MappingProxyType({}),
-) -> Floats:
-    """Mean rho (E, L, R) over rows (R, n, C) at parameters (E, L, R, P), loss i for lane i."""
-    squared: Loss = L2()
-    epochs, _, replicates, _ = params.shape
-    result = np.empty(params.shape[:3])
-    for loss in dict.fromkeys(losses):
-        own = [i for i, other in enumerate(losses) if other == loss]
-        enough = model.condensed(rows) if loss == squared else rows
-        for r in range(replicates):
-            rho = _rho(loss, scales, r)
-            columns = _mean_columns(model, enough[r], rho, params[:, own, r].reshape(-1, params.shape[3]))
-            result[:, own, r] = columns.reshape(epochs, len(own))
-    return result
 
 
 def nearest_ranks(values: Floats, *shares: float) -> tuple[Floats, ...]:
@@ -123,28 +95,6 @@ def nearest_ranks(values: Floats, *shares: float) -> tuple[Floats, ...]:
 def nearest_rank(values: Floats, q: float) -> Floats:
     """The q-quantile over the last axis, as `nearest_ranks` has it."""
     return nearest_ranks(values, q)[0]
-
-
-def _rho(loss: Loss, scales: Mapping[Loss, Floats], replicate: int) -> Rho:
-    if not loss.is_scaled:
-        return loss.rho
-    return partial(scaled_rho, loss, s=torch.tensor(scales[loss][replicate]))
-
-
-def _mean_columns(model: Model, rows: torch.Tensor, rho: Rho, params: Floats) -> Floats:
-    """Mean rho (K,) over rows (n, C) at parameters (K, P), in products of the fleet's width."""
-    count = len(params)
-    tiles = -(-count // WIDTH)
-    padded = np.zeros((tiles * WIDTH, params.shape[1]))
-    padded[:count] = params
-    w = torch.from_numpy(padded).view(tiles, WIDTH, -1).transpose(1, 2)
-    state = model.state(w)
-    block = max(1, _RESIDUALS // (len(rows) * WIDTH))  # tiles
-    means = [
-        rho(model.residual(rows.expand(len(some), *rows.shape), some)).mean(dim=1)
-        for some in torch.split(state, block)
-    ]
-    return torch.cat(means).flatten()[:count].numpy()
 
 
 def _excess_risk(
@@ -170,20 +120,6 @@ def _excess_risk(
         return np.asarray(risk - least[[known.index(loss) for loss in losses]])
 
 
-def _median_abs_residual(model: Model, rows: torch.Tensor, params: Floats) -> Floats:
-    """Median |u| (L, R) over rows (R, n, C) at parameters (L, R, P)."""
-    count, replicates, size = params.shape
-    result = np.empty((count, replicates))
-    for r in range(replicates):
-        for first in range(0, count, WIDTH):
-            lanes = slice(first, min(first + WIDTH, count))
-            w = torch.zeros(1, size, WIDTH, dtype=torch.float64)
-            w[0, :, : lanes.stop - first] = torch.from_numpy(params[lanes, r].T)
-            residual = model.residual(rows[r : r + 1], model.state(w)).abs()[0].numpy()
-            result[lanes, r] = np.median(residual, axis=0)[: lanes.stop - first]
-    return result
-
-
 def _distance(params: Floats, w_star: Floats) -> Floats:
     # Parameter by parameter: every sum in the same order, whatever the shape.
     with np.errstate(over="ignore", invalid="ignore"):
@@ -191,7 +127,8 @@ def _distance(params: Floats, w_star: Floats) -> Floats:
         total = squares[..., 0].copy()
         for p in range(1, squares.shape[-1]):
             total += squares[..., p]
-    return np.asarray(np.sqrt(total))
+        distance = np.sqrt(total)
+    return np.where(np.isnan(distance), np.nan, distance)  # of nan one bit pattern
 
 
 def _first_epoch(reached: NDArray[np.bool_]) -> Floats:
@@ -199,13 +136,21 @@ def _first_epoch(reached: NDArray[np.bool_]) -> Floats:
 
 
 def _digests(params: torch.Tensor) -> NDArray[np.str_]:
-    """Sixteen hexadecimal digits for each parameter vector's bits, little-endian."""
-    values = params.numpy()
-    raw = np.ascontiguousarray(values.astype(values.dtype.newbyteorder("<"), copy=False))
-    size = raw.shape[-1] * raw.itemsize
-    view = memoryview(raw.tobytes())
-    digests = b"".join(
-        [blake2b(view[i : i + size], digest_size=8).digest() for i in range(0, len(view), size)]
-    )
-    # Hexadecimal in one go: each by itself takes as long as its digest.
-    return np.frombuffer(digests.hex().encode(), "S16").astype(str).reshape(params.shape[:-1])
+    """Sixteen hexadecimal digits (...) for the bits of each parameter vector (..., P).
+
+    Words are mixed in one after another by the finaliser of SplitMix64 (Steele, Lea, Flood 2014).
+    """
+    values = params.contiguous().numpy()
+    words = values.view(np.uint32 if values.itemsize == 4 else np.uint64).astype(np.uint64)
+    digest = np.zeros(values.shape[:-1], np.uint64)
+    for p in range(values.shape[-1]):
+        digest = _mix((digest ^ words[..., p]) + np.uint64(0x9E3779B97F4A7C15))
+    digits = digest.astype(">u8").tobytes().hex()
+    # Hexadecimal all at once: one by one takes longer than the digests.
+    return np.frombuffer(digits.encode(), "S16").astype(str).reshape(digest.shape)
+
+
+def _mix(z: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return z ^ (z >> np.uint64(31))

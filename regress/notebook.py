@@ -15,9 +15,8 @@ import torch
 from numpy.typing import NDArray
 
 from regress.contamination import Clean, Contamination, Single
-from regress.fleet import Reduction, Tail, Trajectory
+from regress.fleet import Reduction, Tail, Trajectory, mean_loss
 from regress.losses import L1, L2, Loss, SmoothL1
-from regress.metrics import mean_loss
 from regress.orders import Shuffled
 from regress.problems import Data, Linear, Ohm, Planck, Problem
 from regress.shards import Shard, train_shard

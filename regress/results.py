@@ -46,6 +46,7 @@ def shard_table(problem: Problem, trials: tuple[Trial, ...], outcome: Outcome) -
     step = np.broadcast_to(outcome.first_nonfinite_step, shape)
     has_come = (step > 0) & (step <= epoch * outcome.steps_per_epoch)
     params = column(problem.in_user_units(outcome.params))
+    params[np.isnan(params)] = np.nan  # one bit pattern: nan has a sign that depends on the processor
     offsets = np.arange(0, params.size + 1, size, dtype=np.int32)
     columns = [
         pa.array(np.repeat(digests, epochs * replicates)),

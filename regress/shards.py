@@ -95,7 +95,7 @@ def start(shard: Shard, indices: range) -> Floats:
     """Initial parameters (L, R, P): one draw for each replicate, scaled by each trial's sigma."""
     trial = shard.trials[0]
     model = trial.problem.model
-    draws = np.stack([streams.normals(model.draws, trial.seed, "init", r) for r in indices])
+    draws = streams.normals_by_replicate(model.draws, trial.seed, "init", indices)
     sigmas = np.array([trial.sigma for trial in shard.trials])[:, None]
     shape = (len(shard.trials), *draws.shape)
     return model.start(np.broadcast_to(sigmas, shape[:2]), np.broadcast_to(draws, shape))

@@ -5,11 +5,13 @@ stream can be opened without drawing another, so a trial's draws depend on nothi
 NumPy promises the raw bits, not the distributions of `Generator`; what is made of them is made here.
 """
 
+from collections.abc import Iterable
 from hashlib import blake2b
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import ndtri
+
+from regress.numerics.normal import inverse_normal
 
 Floats = NDArray[np.float64]
 
@@ -31,7 +33,12 @@ def uniforms(n: int, seed: int, purpose: str, replicate: int = 0, index: int = 0
 
 def normals(n: int, seed: int, purpose: str, replicate: int = 0, index: int = 0) -> Floats:
     """`n` standard normal numbers, by the inverse distribution function."""
-    return np.asarray(ndtri(uniforms(n, seed, purpose, replicate, index)))
+    return inverse_normal(uniforms(n, seed, purpose, replicate, index))
+
+
+def normals_by_replicate(n: int, seed: int, purpose: str, replicates: Iterable[int]) -> Floats:
+    """`n` standard normal numbers of each replicate's stream (R, n), all transformed at once."""
+    return inverse_normal(np.stack([uniforms(n, seed, purpose, r) for r in replicates]))
 
 
 def permutation(n: int, seed: int, purpose: str, replicate: int = 0, index: int = 0) -> NDArray[np.intp]:

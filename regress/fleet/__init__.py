@@ -1,12 +1,11 @@
 """Trains many models at once."""
 
+from regress.fleet.engines import mean_loss, residuals, train
+from regress.fleet.lane import Lane, Trajectory
 from regress.fleet.rearrange import LastEpoch, Rearrangement, Standing
 from regress.fleet.schedule import Reduction, Schedule, Tail
-from regress.fleet.tiles import WIDTH
-from regress.fleet.train import Lane, Trajectory, train
 
 __all__ = [
-    "WIDTH",
     "Lane",
     "LastEpoch",
     "Rearrangement",
@@ -15,5 +14,7 @@ __all__ = [
     "Standing",
     "Tail",
     "Trajectory",
+    "mean_loss",
+    "residuals",
     "train",
 ]

@@ -2,13 +2,13 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 Permutations = NDArray[np.intp]
+Numbers = NDArray[Any]  # of the training dtype
 
 
 @dataclass(frozen=True)
@@ -20,8 +20,8 @@ class LastEpoch:
     """
 
     visited: Permutations  # (G, n)
-    gradients: torch.Tensor  # (G, n, P)
-    mean_before: torch.Tensor  # (G, P), the mean gradient of the epoch before that; at first 0
+    gradients: Numbers  # (G, n, P)
+    mean_before: Numbers  # (G, P), the mean gradient of the epoch before that; at first 0
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Standing:
     """What G lanes know as an epoch of n rows begins; what was not asked for is None."""
 
     drawn: Permutations  # (G, n), the order that their stream drew for this epoch
-    residual: torch.Tensor | None  # (G, n), prediction minus target, by row
+    residual: Numbers | None  # (G, n), prediction minus target, by row
     last: LastEpoch | None  # None in the first epoch, too
 
 

@@ -1,55 +1,63 @@
-"""Who sits where: lanes ride in tiles of exactly 16 beside others of the same stream and loss."""
+"""Which lane goes into which slot of the compiled engine's vectors."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import groupby
 
 import numpy as np
 from numpy.typing import NDArray
 
-from regress.losses import Loss
+from regress.kernels import WIDTH
 
-WIDTH = 16  # seats in a tile
-TILES = 1024  # tiles trained in one go: at 32 rows a step, 2 MiB of float32 residuals
+Places = NDArray[np.intp]
 
 
 @dataclass(frozen=True)
-class Tiles:
-    """G tiles of WIDTH seats, sorted by loss."""
+class Tile:
+    """K layers of WIDTH slots; a slot reads one stream in all layers, so that its rows are shared.
 
-    lanes: NDArray[np.intp]  # (G, WIDTH) lane indices, -1 an empty seat
-    replicates: NDArray[np.intp]  # (G,)
-    losses: tuple[tuple[Loss, slice], ...]  # which tiles train with which loss
+    Idle slots read a stream like others, and nobody reads them: their lane is -1.
+    """
+
+    streams: Places  # (WIDTH,)
+    lanes: Places  # (K, WIDTH)
 
     @property
-    def are_empty(self) -> NDArray[np.bool_]:
-        """Which seats (G, WIDTH) hold no lane."""
-        return self.lanes < 0
+    def taken(self) -> tuple[Places, Places]:
+        """The layers and slots that hold a lane."""
+        layers, slots = np.nonzero(self.lanes >= 0)
+        return layers, slots
+
+    def place(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Values (K, WIDTH, ...) of the slots from those of the lanes (L, R, ...); 0 in idle slots."""
+        chosen = values[self.lanes, self.streams]
+        chosen[self.lanes < 0] = 0.0
+        return chosen
 
 
-def blocks(losses: Sequence[Loss], replicates: int, crew: int = WIDTH) -> Iterator[Tiles]:
-    """Seats for lane i with loss i on every replicate, `crew` lanes to a tile, TILES tiles at a time."""
-    seats = []
-    for loss in dict.fromkeys(losses):
-        own = [i for i, other in enumerate(losses) if other == loss]
-        for start in range(0, len(own), crew):
-            tile = own[start : start + crew]
-            seats.append((loss, tile + [-1] * (WIDTH - len(tile))))
-    # Tiles in the order (loss, lanes, replicate).
-    every = [(loss, row, r) for loss, row in seats for r in range(replicates)]
-    for start in range(0, len(every), TILES):
-        block = every[start : start + TILES]
-        yield Tiles(
-            lanes=np.array([row for _, row, _ in block]),
-            replicates=np.array([r for _, _, r in block]),
-            losses=tuple(_runs([loss for loss, _, _ in block])),
-        )
+def tiles(streams: int, lanes: int) -> Iterator[Tile]:
+    """Tiles for `lanes` lanes on each of `streams` streams."""
+    group = _streams_of_a_tile(streams, lanes)
+    for first in range(0, streams, group):
+        yield _tile(np.arange(first, min(first + group, streams)), lanes)
 
 
-def _runs(losses: Sequence[Loss]) -> Iterator[tuple[Loss, slice]]:
-    """Each loss and the run of places that it holds."""
-    first = 0
-    for loss, run in groupby(losses):
-        length = len(list(run))
-        yield loss, slice(first, first + length)
-        first += length
+def _tile(streams: Places, lanes: int) -> Tile:
+    """All lanes of some streams, which are repeated while there are slots."""
+    copies = WIDTH // len(streams)
+    layers = -(-lanes // copies)
+    source = np.full(WIDTH, streams[0])
+    lane = np.full((layers, WIDTH), -1)
+    used = slice(0, copies * len(streams))
+    source[used] = np.tile(streams, copies)
+    lane[:, used] = np.arange(layers)[:, None] * copies + np.repeat(np.arange(copies), len(streams))
+    return Tile(source, np.where(lane < lanes, lane, -1))
+
+
+def _streams_of_a_tile(streams: int, lanes: int) -> int:
+    """How many streams lie side by side: the largest number that leaves the fewest slots idle."""
+
+    def layers(group: int) -> int:
+        full, rest = divmod(streams, group)
+        return full * -(-lanes // (WIDTH // group)) + (-(-lanes // (WIDTH // rest)) if rest else 0)
+
+    return min(range(min(streams, WIDTH), 0, -1), key=layers)

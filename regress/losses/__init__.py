@@ -1,7 +1,7 @@
 """Losses as pure elementwise functions of the residual u = prediction - target."""
 
 from regress.losses.convex import L1, L2, Fair, Huber, LogCosh, PseudoHuber, Quantile, SmoothL1
-from regress.losses.loss import Loss, Tuned, scaled_psi, scaled_rho
+from regress.losses.loss import Loss, ScalarForm, Tuned, scaled_psi, scaled_rho
 from regress.losses.redescending import Cauchy, GemanMcClure, Tukey, Welsch
 from regress.losses.table import LossTable, load_losses
 
@@ -37,6 +37,7 @@ __all__ = [
     "LossTable",
     "PseudoHuber",
     "Quantile",
+    "ScalarForm",
     "SmoothL1",
     "Tukey",
     "Tuned",

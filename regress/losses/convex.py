@@ -7,7 +7,8 @@ import torch
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
-from regress.losses.loss import FAR, Constant, Loss, Positive, Scale, Tuned, near, square
+from regress.losses import scalar
+from regress.losses.loss import FAR, Constant, Loss, Positive, ScalarForm, Scale, Tuned, near, square
 from regress.text import STRICT
 
 
@@ -16,6 +17,7 @@ class L2(Loss):
     """Legendre (1805), Gauss (1809), squared loss halved: rho(u) = u**2 / 2."""
 
     name = "l2"
+    scalar_form = ScalarForm(scalar.l2_rho, scalar.l2_psi)
 
     def rho(self, u: torch.Tensor) -> torch.Tensor:
         return torch.addcmul(u.new_zeros(()), u, u, value=0.5)  # one pass over memory, not two
@@ -29,6 +31,7 @@ class L1(Loss):
     """Boscovich (1757), absolute loss: rho(u) = |u|; psi is 0 at 0 and nan, as torch.nn.L1Loss has it."""
 
     name = "l1"
+    scalar_form = ScalarForm(scalar.l1_rho, scalar.l1_psi)
 
     def rho(self, u: torch.Tensor) -> torch.Tensor:
         return u.abs()
@@ -46,6 +49,7 @@ class Quantile(Loss):
     """
 
     name = "quantile"
+    scalar_form = ScalarForm(scalar.quantile_rho, scalar.quantile_psi)
     tau: Annotated[float, Field(gt=0, lt=1)] = 0.5
 
     def rho(self, u: torch.Tensor) -> torch.Tensor:
@@ -63,6 +67,7 @@ class Huber(Tuned):
     """
 
     name = "huber"
+    scalar_form = ScalarForm(scalar.huber_rho, scalar.huber_psi)
     delta: Positive = 1.0
     scale: Scale = "raw"
 
@@ -81,6 +86,7 @@ class SmoothL1(Loss):
     """Smooth L1 (Girshick 2015), as torch.nn.SmoothL1Loss: Huber(beta) / beta."""
 
     name = "smooth-l1"
+    scalar_form = ScalarForm(scalar.smooth_l1_rho, scalar.smooth_l1_psi)
     beta: Positive = 1.0
 
     def rho(self, u: torch.Tensor) -> torch.Tensor:
@@ -98,6 +104,7 @@ class PseudoHuber(Tuned):
     """
 
     name = "pseudo-huber"
+    scalar_form = ScalarForm(scalar.pseudo_huber_rho, scalar.pseudo_huber_psi)
     delta: Constant = 1.287
     scale: Scale = "raw"
 
@@ -123,6 +130,7 @@ class LogCosh(Tuned):
     """
 
     name = "log-cosh"
+    scalar_form = ScalarForm(scalar.log_cosh_rho, scalar.log_cosh_psi)
     c: Constant = 1.205
     scale: Scale = "raw"
 
@@ -147,6 +155,7 @@ class Fair(Tuned):
     """
 
     name = "fair"
+    scalar_form = ScalarForm(scalar.fair_rho, scalar.fair_psi)
     c: Constant = 1.4
     scale: Scale = "raw"
 

@@ -6,7 +6,9 @@ psi alone: it works in place on tensors of its own, which saves most of its time
 """
 
 from abc import ABC, abstractmethod
-from typing import Annotated, Literal
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from typing import Annotated, ClassVar, Literal
 
 import torch
 from pydantic import Field
@@ -22,8 +24,26 @@ Scale = Literal["raw", "mad"]
 FAR = 2.0**63
 
 
+@dataclass(frozen=True)
+class ScalarForm:
+    """rho and psi as functions of one number and the loss's constants, which Numba can compile.
+
+    They are importable functions of `u, *constants` that use arithmetic, conditional expressions,
+    `abs`, `math.sqrt`, `regress.numerics.elementary` and other such functions. What else there is
+    rounds by the processor.
+    """
+
+    rho: Callable[..., float]
+    psi: Callable[..., float]
+
+
 class Loss(Form, ABC):
-    """A loss rho of the residual, and its derivative psi, the influence function."""
+    """A loss rho of the residual, and its derivative psi, the influence function.
+
+    With a `scalar_form` its models are trained by compiled code, without one by torch.
+    """
+
+    scalar_form: ClassVar[ScalarForm | None] = None
 
     @abstractmethod
     def rho(self, u: torch.Tensor) -> torch.Tensor:
@@ -37,6 +57,12 @@ class Loss(Form, ABC):
     def is_scaled(self) -> bool:
         """Whether the constant is in units of the residuals' scale, and not of the target."""
         return False
+
+    @property
+    def constants(self) -> tuple[float, ...]:
+        """The numbers among the fields, in their order: what `scalar_form` is given after u."""
+        values = (getattr(self, field.name) for field in fields(self))  # type: ignore[arg-type]
+        return tuple(value for value in values if isinstance(value, float))
 
 
 class Tuned(Loss):

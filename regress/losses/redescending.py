@@ -3,7 +3,8 @@
 import torch
 from pydantic.dataclasses import dataclass
 
-from regress.losses.loss import FAR, Constant, Scale, Tuned, near, square
+from regress.losses import scalar
+from regress.losses.loss import FAR, Constant, ScalarForm, Scale, Tuned, near, square
 from regress.text import STRICT
 
 
@@ -15,6 +16,7 @@ class Cauchy(Tuned):
     """
 
     name = "cauchy"
+    scalar_form = ScalarForm(scalar.cauchy_rho, scalar.cauchy_psi)
     c: Constant = 2.385
     scale: Scale = "raw"
 
@@ -37,6 +39,7 @@ class Welsch(Tuned):
     """
 
     name = "welsch"
+    scalar_form = ScalarForm(scalar.welsch_rho, scalar.welsch_psi)
     c: Constant = 2.985
     scale: Scale = "raw"
 
@@ -56,6 +59,7 @@ class GemanMcClure(Tuned):
     """
 
     name = "geman-mcclure"
+    scalar_form = ScalarForm(scalar.geman_mcclure_rho, scalar.geman_mcclure_psi)
     c: Constant = 3.787
     scale: Scale = "raw"
 
@@ -78,6 +82,7 @@ class Tukey(Tuned):
     """
 
     name = "tukey"
+    scalar_form = ScalarForm(scalar.tukey_rho, scalar.tukey_psi)
     c: Constant = 4.685
     scale: Scale = "raw"
 

@@ -6,9 +6,9 @@ Lu, Guo, De Sa 2022, "GraB"; Cooper et al. 2023, pairs).
 """
 
 from abc import abstractmethod
+from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from pydantic.dataclasses import dataclass
 
@@ -73,9 +73,9 @@ class PairBalance(_Balanced):
         return left
 
 
-def _balance(vectors: torch.Tensor) -> Signs:
+def _balance(vectors: NDArray[Any]) -> Signs:
     """For vectors (G, n, P) one by one: whether s . v <= 0 (G, n), s being the signed sum so far."""
-    each = vectors.permute(1, 2, 0).double().numpy()
+    each = vectors.transpose(1, 2, 0).astype(np.float64)
     total = np.zeros(each.shape[1:])
     left = np.empty((each.shape[2], each.shape[0]), bool)
     with np.errstate(over="ignore", invalid="ignore"):  # of a lane that left the numbers

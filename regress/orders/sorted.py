@@ -68,7 +68,7 @@ class _Sorted(Order):
 
     def _rearranged(self, standing: Standing, batch_size: int) -> Permutations:
         assert standing.residual is not None, "asked for"
-        score = self.score(standing.residual.double().numpy())
+        score = self.score(standing.residual.astype(np.float64))
         if self.level == "example":
             return self._rows(score)
         return self._batches(score, standing.drawn, batch_size)

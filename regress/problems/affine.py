@@ -1,4 +1,4 @@
-"""The model w . x + b, or w . x, for all lanes of a tile in one matrix product."""
+"""The model w . x + b, or w . x."""
 
 from dataclasses import dataclass
 
@@ -6,8 +6,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from regress.problems.model import Model, check_targets
-from regress.threads import one_thread
+from regress.numerics.linear_algebra import least_squares, multiply, triangular_factor
+from regress.problems.model import Model, check_targets, sum_rows
 
 Floats = NDArray[np.float64]
 
@@ -39,26 +39,34 @@ class Affine(Model):
         return torch.from_numpy(np.concatenate([self._inputs(x), -y[..., None]], axis=-1)).to(dtype)
 
     def predict(self, x: Floats, params: Floats) -> Floats:
-        return np.asarray((self._inputs(x) * params[:, None]).sum(axis=-1))
+        return multiply(self._inputs(x), params)
 
     def least_squares(self, x: Floats, y: Floats) -> Floats:
-        one_thread()
-        return np.asarray(np.linalg.lstsq(self._inputs(x), y, rcond=None)[0])
+        return least_squares(self._inputs(x), y)
+
+    @property
+    def is_linear(self) -> bool:
+        return True
 
     def state(self, w: torch.Tensor) -> torch.Tensor:
         """The parameters over a row of ones, which takes the target off the prediction."""
         return torch.cat([w, torch.ones_like(w[:, :1])], dim=1)
 
     def residual(self, rows: torch.Tensor, state: torch.Tensor) -> torch.Tensor:
-        return torch.bmm(rows, state)
+        # Column by column, not one matrix product, whose bits depend on its shape and on the processor.
+        total = rows[..., :1] * state[:, None, 0]
+        for column in range(1, rows.shape[2]):
+            total = total + rows[..., column : column + 1] * state[:, None, column]
+        return total
 
     def condensed(self, rows: torch.Tensor) -> torch.Tensor:
         """C rows for any number of them: of Z = QR the triangular R, since |Z v| = |R v|."""
-        factor = np.asarray(np.linalg.qr(rows.numpy(), mode="r"))
+        factor = triangular_factor(rows.numpy())
         return torch.from_numpy(factor * np.sqrt(factor.shape[1] / rows.shape[1]))
 
     def pullback(self, rows: torch.Tensor, state: torch.Tensor, psi: torch.Tensor) -> torch.Tensor:
-        return torch.bmm(rows[..., : self.parameters].transpose(1, 2), psi)
+        columns = range(self.parameters)
+        return torch.cat([sum_rows(rows[..., column : column + 1] * psi) for column in columns], dim=1)
 
     def _inputs(self, x: Floats) -> Floats:
         return np.concatenate([x, np.ones_like(x[..., :1])], axis=-1) if self.intercept else x

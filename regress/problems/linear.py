@@ -42,23 +42,26 @@ class Linear(Problem):
 
     def draw(self, seed: int, replicates: int, first: int = 0) -> Data:
         indices = range(first, first + replicates)
-        train = [self._rows(self.rows, seed, "train", r) for r in indices]
-        val = [self._rows(self.val, seed, "val", r) for r in indices]
+        train_x, train_y = self._rows(self.rows, seed, "train", indices)
+        val_x, val_y = self._rows(self.val, seed, "val", indices)
         return Data(
-            train_x=np.stack([x for x, _ in train]),
-            train_y=np.stack([y for _, y in train]),
-            val_x=np.stack([x for x, _ in val]),
-            val_y=np.stack([y for _, y in val]),
+            train_x=train_x,
+            train_y=train_y,
+            val_x=val_x,
+            val_y=val_y,
             truth=np.tile([*self.w, self.b], (replicates, 1)),
             contaminated=np.zeros((replicates, self.rows), bool),
             first=first,
         )
 
-    def _rows(self, n: int, seed: int, split: str, replicate: int) -> tuple[Floats, Floats]:
-        features = len(self.w)
-        x = streams.normals(n * features, seed, f"{split}/features", replicate).reshape(n, features)
-        y = np.full(n, self.b)
+    def _rows(self, n: int, seed: int, split: str, replicates: range) -> tuple[Floats, Floats]:
+        """Features (R, n, F) and targets (R, n)."""
+        size = len(self.w)
+        x = streams.normals_by_replicate(n * size, seed, f"{split}/features", replicates)
+        x = x.reshape(-1, n, size)
+        noise = streams.normals_by_replicate(n, seed, f"{split}/noise", replicates)
+        y = np.full(noise.shape, self.b)
         # Term by term, not a dot product, whose rounding may depend on how BLAS splits the work.
-        for column, weight in zip(x.T, self.w, strict=True):
-            y += weight * column
-        return x, y + self.noise * streams.normals(n, seed, f"{split}/noise", replicate)
+        for i, weight in enumerate(self.w):
+            y += weight * x[..., i]
+        return x, y + self.noise * noise

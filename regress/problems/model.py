@@ -1,6 +1,6 @@
-"""What the fleet trains: a prediction and its pullback, for all lanes of a tile at once.
+"""What the fleet trains: a prediction and its pullback, for many lanes at once.
 
-Shapes: G tiles of T lanes, b rows of C columns, P parameters a lane.
+Shapes: G streams with T lanes each, b rows of C columns, P parameters a lane.
 """
 
 from abc import ABC, abstractmethod
@@ -15,12 +15,17 @@ Psi = Callable[[torch.Tensor], torch.Tensor]
 
 
 class Model(ABC):
-    """A model with P parameters; every operation rounds the same in a vector as alone."""
+    """A model with P parameters, computed by operations that round the same in a vector as alone."""
 
     @property
     @abstractmethod
     def parameters(self) -> int:
         """How many parameters a lane has, P."""
+
+    @property
+    def is_linear(self) -> bool:
+        """Whether the residual of a row of `table` is its product with the parameters over a 1."""
+        return False
 
     @property
     @abstractmethod
@@ -65,6 +70,18 @@ class Model(ABC):
     def gradient(self, rows: torch.Tensor, state: torch.Tensor, psi: Psi) -> torch.Tensor:
         """Gradient (G, P, T) of the summed loss whose derivative is `psi`."""
         return self.pullback(rows, state, psi(self.residual(rows, state)))
+
+
+def sum_rows(terms: torch.Tensor) -> torch.Tensor:
+    """Sum (G, 1, T) over the rows of terms (G, b, T): halves are added to each other until one is left.
+
+    torch's own sum adds in an order that depends on the shape.
+    """
+    while (count := terms.shape[1]) > 1:
+        half = count // 2
+        total = terms[:, :half] + terms[:, half : 2 * half]
+        terms = torch.cat([total, terms[:, 2 * half :]], dim=1) if count % 2 else total
+    return terms
 
 
 def check_targets(x: Floats, y: Floats) -> None:

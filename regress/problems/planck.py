@@ -15,7 +15,7 @@ from scipy.optimize import least_squares
 
 from regress import streams
 from regress.problems.data import Data
-from regress.problems.model import Model, Psi, check_targets
+from regress.problems.model import Model, Psi, check_targets, sum_rows
 from regress.problems.problem import Problem
 from regress.text import STRICT
 
@@ -107,7 +107,7 @@ class PlanckModel(Model):
         slope = intensity * x / rest
         if not self.is_scaled:
             slope = slope / state
-        return (psi * slope).sum(dim=1, keepdim=True)
+        return sum_rows(psi * slope)
 
     def _curve(self, rows: torch.Tensor, state: torch.Tensor) -> Curve:
         """x, the intensity, and 1 - exp(-x), each (G, b, T)."""

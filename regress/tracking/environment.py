@@ -41,7 +41,7 @@ _LARGEST = 1 << 20  # bytes
 
 def environment() -> dict[str, Any]:
     """Versions, torch build, processor, threads, platform, source and git state, for `environment.json`."""
-    one_thread()  # as training has it, or what is said depends on what ran before
+    one_thread()  # as the references and the theory have it, or the record depends on what ran before
     return {
         "python": platform.python_version(),
         "packages": {name: version(name) for name in _PACKAGES},

@@ -19,7 +19,7 @@ from flows.command import execute
 from flows.reproduce import NotReproduced, reproduce
 from flows.robustness import robustness
 from regress import streams
-from regress.fleet import tiles
+from regress.fleet import compiled, general
 from regress.load import load
 from regress.results import parquet
 from regress.study import Study
@@ -126,13 +126,14 @@ def test_an_execution_holds_and_both_runs_say_so(
     assert past["verdict"] == "HOLDS"
 
 
-def test_bits_hold_across_threads_tiles_and_an_interruption(
+def test_bits_hold_across_threads_and_an_interruption(
     workplace: Path, small_study: Study, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with pytest.raises(RuntimeError), failing("summarise"):
         robustness(small_study)
     run_id = robustness(small_study, resume=True)["study_run_id"]
-    monkeypatch.setattr(tiles, "TILES", 3)
+    monkeypatch.setattr(general, "_RESIDUALS", 100)
+    monkeypatch.setattr(compiled, "_REARRANGED", 100)
     torch.set_num_threads(2)
     try:
         outcome = rerun(run_id)

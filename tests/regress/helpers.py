@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 from hypothesis import strategies as st
+from pydantic.dataclasses import dataclass
 
 from regress.contamination import (
     CONTAMINATIONS,
@@ -40,7 +41,22 @@ from regress.problems import PROBLEMS, Data, Linear, Ohm, Planck, Table
 from regress.results import parquet
 from regress.shards import Evaluated, evaluate_shard, shards, train_shard
 from regress.study import Study
-from regress.text import Form
+from regress.text import STRICT, Form
+
+
+@dataclass(frozen=True, config=STRICT)
+class UncompiledHuber(Huber):
+    """As an installed package may have it: without a scalar form, hence trained by torch."""
+
+    scalar_form = None
+
+
+@dataclass(frozen=True, config=STRICT)
+class UncompiledLogCosh(LogCosh):
+    """The same for a loss with a transcendental psi."""
+
+    scalar_form = None
+
 
 TABLES: dict[str, dict[str, type[Form]]] = {
     "problem": dict(PROBLEMS),

@@ -60,9 +60,9 @@ def inside(*folders: str) -> list[str]:
 
 def test_there_is_something_to_read() -> None:
     assert {"regress.fleet", "regress.tracking.bulk", "tasks.train", "flows.robustness"} <= set(MODULES)
-    assert "regress.losses" in imports("regress.fleet.train")
+    assert "regress.losses" in imports("regress.fleet.engines")
     assert "regress.streams" in imports("regress.orders.drawn")
-    assert "numpy" in packages("regress.fleet.train")
+    assert "numpy" in packages("regress.fleet.engines")
 
 
 @pytest.mark.parametrize("module", inside("regress"))
@@ -82,7 +82,7 @@ def test_tasks_know_nothing_of_flows(module: str) -> None:
 
 
 def test_the_fleet_knows_neither_plots_nor_tracking() -> None:
-    knows = reached("regress.fleet.train")
+    knows = reached("regress.fleet.engines")
     assert not [name for name in knows if name.startswith(("regress.plots", "regress.tracking"))]
     assert not {"matplotlib", "mlflow", "prefect"} & {name for module in knows for name in packages(module)}
 

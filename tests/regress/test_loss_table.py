@@ -39,6 +39,23 @@ class Twin(Loss):
         return torch.minimum(torch.maximum(u, u.new_tensor(-self.width)), u.new_tensor(self.width))
 """
 HEAD = TWIN[: TWIN.index("@dataclass")]
+SCALAR_FORM = """
+
+from regress.losses import ScalarForm
+from regress.numerics.elementary import clamp
+
+
+def rho(u, width):
+    inner = psi(u, width)
+    return inner * (u - 0.5 * inner)
+
+
+def psi(u, width):
+    return clamp(u, -width, width)
+
+
+Twin.scalar_form = ScalarForm(rho, psi)
+"""
 
 
 def install(folder: Path, package: str, entries: dict[str, str], modules: dict[str, str]) -> None:
@@ -201,11 +218,40 @@ print(json.dumps([rows[trial.digest] for trial in study.trials()]))
 """
 
 
-def test_an_added_loss_trains_bit_for_bit_as_its_equal(tmp_path: Path) -> None:
-    install(tmp_path, "twin-losses", {"twin": "twin_losses:Twin"}, {"twin_losses": TWIN})
+def test_an_added_loss_with_a_scalar_form_trains_bit_for_bit_as_its_equal(tmp_path: Path) -> None:
+    install(tmp_path, "twin-losses", {"twin": "twin_losses:Twin"}, {"twin_losses": TWIN + SCALAR_FORM})
     huber, twin = json.loads(python(tmp_path, TRAIN).stdout)
     assert len(huber) == 12
     assert twin == huber
+
+
+def test_an_added_loss_without_one_is_trained_by_torch_and_agrees_to_rounding(tmp_path: Path) -> None:
+    install(tmp_path, "twin-losses", {"twin": "twin_losses:Twin"}, {"twin_losses": TWIN})
+    huber, twin = json.loads(python(tmp_path, TRAIN).stdout)
+    assert twin != huber
+    for (_, *expected), (_, *measured) in zip(huber, twin, strict=True):
+        assert measured == pytest.approx(expected, rel=1e-5)
+
+
+def test_a_scalar_form_that_changed_is_compiled_anew(tmp_path: Path) -> None:
+    for width in ("width", "2 * width"):
+        site = tmp_path / width
+        site.mkdir()
+        form = SCALAR_FORM.replace("clamp(u, -width, width)", f"clamp(u, -({width}), {width})")
+        install(site, "twin-losses", {"twin": "twin_losses:Twin"}, {"twin_losses": TWIN + form})
+        huber, twin = json.loads(python(site, TRAIN).stdout)
+        assert (twin == huber) == (width == "width")
+
+
+def test_a_scalar_form_that_cannot_be_compiled_is_told_once_and_trained_by_torch(tmp_path: Path) -> None:
+    form = SCALAR_FORM.replace("clamp(u, -width, width)", "eval('u')")
+    install(tmp_path, "twin-losses", {"twin": "twin_losses:Twin"}, {"twin_losses": TWIN + form})
+    done = python(tmp_path, TRAIN)
+    huber, twin = json.loads(done.stdout)
+    for (_, *expected), (_, *measured) in zip(huber, twin, strict=True):
+        assert measured == pytest.approx(expected, rel=1e-5)
+    assert done.stderr.count("psi is computed by torch") == 1
+    assert "Traceback" not in done.stderr
 
 
 COMMANDS = """

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from regress.baselines import ols
 from regress.contamination import Vertical
-from regress.fleet import Trajectory
+from regress.fleet import Trajectory, mean_loss
 from regress.losses import L1, L2, Huber, Loss, SmoothL1
-from regress.metrics import Outcome, evaluate, mean_loss, nearest_rank
+from regress.metrics import Outcome, evaluate, nearest_rank
 from regress.problems import Data, Linear, Planck, Problem, Table
 from regress.problems.affine import Affine
 from tests.regress.helpers import prefix

@@ -1,0 +1,252 @@
+"""Trains and measures linear models by the compiled kernels, WIDTH lanes at a time."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from regress.fleet.rearrange import LastEpoch, Rearrangement, Standing
+from regress.fleet.schedule import Schedule
+from regress.fleet.tiles import Tile, tiles
+from regress.kernels import WIDTH
+from regress.kernels.compiler import Compiled, Dtype, Kernels, load, load_elementwise
+from regress.losses import Loss
+from regress.problems.model import Model
+
+Numbers = NDArray[Any]  # of the training dtype
+Floats = NDArray[np.float64]
+Permutations = NDArray[np.intp]
+
+_REARRANGED = 1 << 18  # rows of lanes that order their epochs themselves, held at once
+
+
+@dataclass(frozen=True)
+class Engine:
+    """The kernels for lanes of one loss and dtype."""
+
+    kernels: Kernels
+    rho: Compiled
+    psi: Compiled
+    constants: Numbers  # (c,)
+    is_scaled: bool
+
+
+def compiled_engine(model: Model, loss: Loss, dtype: np.dtype[Any]) -> Engine | None:
+    """What trains this model by this loss; None where that is torch: another model, no scalar form."""
+    form = loss.scalar_form
+    if not model.is_linear or form is None:
+        return None
+    name: Dtype = "float32" if dtype == np.float32 else "float64"
+    kernels = load(name)
+    rho, psi = (load_elementwise(function, len(loss.constants), name) for function in (form.rho, form.psi))
+    if kernels is None or rho is None or psi is None:
+        return None
+    with np.errstate(over="ignore"):  # a constant beyond float32 is infinite there
+        constants = np.array(loss.constants, dtype)
+    return Engine(kernels, rho, psi, constants, loss.is_scaled)
+
+
+def train_compiled(
+    engine: Engine,
+    rows: Numbers,
+    orders: Permutations,
+    start: Floats,
+    lrs: Sequence[float],
+    schedule: Schedule,
+    rearrangement: Rearrangement | None,
+    scale: Floats | None,
+) -> tuple[Numbers, NDArray[np.int64]]:
+    """Paths (E, L, R, P) and first non-finite steps (L, R) of L lanes on R streams, all of one loss.
+
+    `rows` (R, n, C) in the training dtype, `orders` (R, E, n), `start` (L, R, P), `scale` (R,).
+    """
+    count, streams, size = start.shape
+    params = np.empty((orders.shape[1], count, streams, size), rows.dtype)
+    first_nonfinite = np.zeros((count, streams), np.int64)
+    if rearrangement is None:
+        shared = np.ascontiguousarray(orders, np.intp)
+        rates = np.repeat(np.array(lrs)[:, None], streams, axis=1)
+        for tile in tiles(streams, count):
+            descent = _Descent(engine, tile, tile.streams, rows, start, rates, schedule, scale)
+            path = descent.run(shared, tile.streams)
+            layers, slots = tile.taken
+            lanes, own = tile.lanes[layers, slots], tile.streams[slots]
+            params[:, lanes, own] = path[:, layers, :, slots].swapaxes(0, 1)
+            first_nonfinite[lanes, own] = descent.first_nonfinite[layers, slots]
+        return params, first_nonfinite
+    # Every lane has an order of its own: it is the only one of its stream.
+    lanes, own = (index.ravel() for index in np.indices((count, streams)))
+    most = max(WIDTH, _REARRANGED // rows.shape[1])
+    for first in range(0, len(lanes), most):
+        part = slice(first, first + most)
+        at = lanes[part], own[part]
+        descents = _RearrangedDescents(
+            engine, rows, own[part], start[at], np.array(lrs)[lanes[part]], schedule, scale
+        )
+        for epoch in range(orders.shape[1]):
+            params[epoch, *at] = descents.run_epoch(orders[own[part], epoch], rearrangement)
+        first_nonfinite[at] = descents.first_nonfinite
+    return params, first_nonfinite
+
+
+class _Descent:
+    """The models of one tile on their way: parameters, who has stopped, steps made."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        tile: Tile,
+        source: Permutations,
+        rows: Numbers,
+        start: Floats,
+        lrs: Floats,
+        schedule: Schedule,
+        scale: Floats | None,
+    ) -> None:
+        """Starts at `start` (L, S, P) with learning rates (L, S), for L lanes on S streams of a tile.
+
+        `source` (WIDTH,) says which of `rows` (R, n, C) a slot reads.
+        """
+        length, dtype = rows.shape[1], rows.dtype
+        lr = tile.place(lrs)
+        self.engine, self.rows, self.source = engine, rows, source
+        self.batch_size, self.visited = schedule.batch_size, schedule.visited(length)
+        self.rates = np.stack([lr / divisor for divisor in schedule.divisors(length)]).astype(dtype)
+        self.scale = np.ones(WIDTH, dtype) if scale is None else scale[source].astype(dtype)
+        self.state = np.ascontiguousarray(tile.place(start).swapaxes(1, 2), dtype)  # (K, P, WIDTH)
+        self.stopped = np.zeros(tile.lanes.shape, dtype)
+        self.first_nonfinite = np.zeros(tile.lanes.shape, np.intp)
+        self.steps = 0
+
+    def run(self, orders: Permutations, order_of: Permutations, psis: Numbers | None = None) -> Numbers:
+        """Parameters (E, K, P, WIDTH) at the ends of the epochs of `orders` (O, E, n)."""
+        epochs = orders.shape[1]
+        path = np.empty((epochs, *self.state.shape), self.state.dtype)
+        self.engine.kernels.descend(
+            self.engine.psi,
+            self.engine.constants,
+            self.scale,
+            self.engine.is_scaled,
+            self.rows,
+            orders,
+            self.source,
+            order_of,
+            self.batch_size,
+            self.visited,
+            self.rates,
+            self.state,
+            self.stopped,
+            self.first_nonfinite,
+            self.steps,
+            path,
+            np.empty((0, WIDTH), self.state.dtype) if psis is None else psis,
+        )
+        self.steps += epochs * -(-self.visited // self.batch_size)
+        return path
+
+
+class _RearrangedDescents:
+    """G lanes that order each epoch themselves, by their residuals or gradients."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        rows: Numbers,
+        source: Permutations,
+        start: Floats,
+        lrs: Floats,
+        schedule: Schedule,
+        scale: Floats | None,
+    ) -> None:
+        """`source` (G,) is which of `rows` (R, n, C) a lane reads; `start` (G, P), `lrs` (G,)."""
+        self.rows, self.source = rows, source
+        self.last: LastEpoch | None = None
+        self.tiles = list(tiles(len(source), 1))
+        # The streams of these tiles are the lanes, with one lane each.
+        self.descents = [
+            _Descent(engine, tile, source[tile.streams], rows, start[None], lrs[None], schedule, scale)
+            for tile in self.tiles
+        ]
+
+    def run_epoch(self, drawn: Permutations, rearrangement: Rearrangement) -> Numbers:
+        """Parameters (G, P) after an epoch for which the streams drew `drawn` (G, n)."""
+        if rearrangement.by == "residuals":
+            order = rearrangement.order(Standing(drawn, self._residuals(), None))
+            return self._run(np.ascontiguousarray(order, np.intp), None)
+        order = np.ascontiguousarray(rearrangement.order(Standing(drawn, None, self.last)), np.intp)
+        psis = np.zeros(order.shape, self.rows.dtype)
+        params = self._run(order, psis)
+        visited = self.rows[self.source[:, None], order, :-1]  # (G, n, P)
+        gradients = psis[..., None] * visited
+        before = np.zeros_like(params) if self.last is None else self.last.gradients.mean(axis=1)
+        self.last = LastEpoch(order, gradients, before)
+        return params
+
+    @property
+    def first_nonfinite(self) -> NDArray[np.int64]:
+        """The step (G,) at which a lane's parameters first were not finite, or 0."""
+        return self._by_lane([descent.first_nonfinite[0] for descent in self.descents]).astype(np.int64)
+
+    def _run(self, order: Permutations, psis: Numbers | None) -> Numbers:
+        ends = []
+        for tile, descent in zip(self.tiles, self.descents, strict=True):
+            seen = None if psis is None else np.zeros((order.shape[1], WIDTH), psis.dtype)
+            ends.append(descent.run(order[:, None], tile.streams, seen)[0, 0].T)
+            if psis is not None and seen is not None:
+                _, slots = tile.taken
+                psis[tile.streams[slots]] = seen.T[slots]
+        return self._by_lane(ends)
+
+    def _residuals(self) -> Numbers:
+        """Prediction minus target (G, n), by row."""
+        length = self.rows.shape[1]
+        found = []
+        for descent in self.descents:
+            residual = np.empty((length, WIDTH), self.rows.dtype)
+            descent.engine.kernels.residuals(self.rows, descent.source, descent.state[0], residual)
+            found.append(residual.T)
+        return self._by_lane(found)
+
+    def _by_lane(self, by_slot: Sequence[Numbers]) -> Numbers:
+        """(G, ...) of one array (WIDTH, ...) for each tile."""
+        result = np.empty((len(self.source), *by_slot[0].shape[1:]), by_slot[0].dtype)
+        for tile, values in zip(self.tiles, by_slot, strict=True):
+            _, slots = tile.taken
+            result[tile.streams[slots]] = values[slots]
+        return result
+
+
+def mean_loss_compiled(engine: Engine, rows: Floats, params: Floats, scale: Floats | None) -> Floats:
+    """Mean rho (K, R) over rows (R, n, C) at parameters (K, R, P)."""
+    count, streams, _ = params.shape
+    result = np.empty((count, streams))
+    for tile in tiles(streams, count):
+        layers, slots = tile.taken
+        means = np.empty(tile.lanes.shape)
+        engine.kernels.mean_loss(
+            engine.rho,
+            engine.constants,
+            np.ones(WIDTH) if scale is None else scale[tile.streams],
+            engine.is_scaled,
+            rows,
+            tile.streams,
+            np.ascontiguousarray(tile.place(params).swapaxes(1, 2)),
+            means,
+        )
+        result[tile.lanes[layers, slots], tile.streams[slots]] = means[layers, slots]
+    return result
+
+
+def residuals_compiled(kernels: Kernels, rows: Floats, params: Floats) -> Floats:
+    """Prediction minus target (K, R, n) of rows (R, n, C) at parameters (K, R, P)."""
+    count, streams, _ = params.shape
+    result = np.empty((count, streams, rows.shape[1]))
+    residual = np.empty((rows.shape[1], WIDTH))
+    for tile in tiles(streams, count):
+        for lanes, chosen in zip(tile.lanes, tile.place(params), strict=True):
+            kernels.residuals(rows, tile.streams, np.ascontiguousarray(chosen.T), residual)
+            slots = np.flatnonzero(lanes >= 0)
+            result[lanes[slots], tile.streams[slots]] = residual.T[slots]
+    return result

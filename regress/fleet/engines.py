@@ -1,0 +1,107 @@
+"""Trains many models at once, each with the bits that it has alone.
+
+A linear model with a loss in scalar form is trained by the compiled engine, any other by torch. Which
+engine trains a lane follows from the lane's own model, loss and dtype, never from its neighbours.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from regress.fleet.compiled import (
+    Engine,
+    compiled_engine,
+    mean_loss_compiled,
+    residuals_compiled,
+    train_compiled,
+)
+from regress.fleet.general import mean_loss_general, residuals_general, train_general
+from regress.fleet.lane import Lane, Trajectory
+from regress.fleet.rearrange import Rearrangement
+from regress.fleet.schedule import Schedule
+from regress.kernels.compiler import load
+from regress.losses import L2, Loss
+from regress.problems.model import Model
+
+Floats = NDArray[np.float64]
+Permutations = NDArray[np.intp]
+Scales = Mapping[Loss, Floats]
+
+_NO_SCALES: Scales = MappingProxyType({})
+
+
+def train(
+    model: Model,
+    rows: torch.Tensor,
+    orders: Permutations,
+    start: Floats,
+    lanes: Sequence[Lane],
+    schedule: Schedule,
+    rearrangement: Rearrangement | None = None,
+    scales: Scales = _NO_SCALES,
+) -> Trajectory:
+    """Minibatch SGD, w -= lr * reduce_b grad_b, of L lanes on R streams.
+
+    `rows` (R, n, C) as the model's `table` gives them, its dtype being the one trained in; `orders`
+    (R, E, n) the row indices of each epoch; `start` (L, R, P) the initial parameters. With a
+    `rearrangement` each lane orders its epochs itself. `scales` holds the residuals' scale on each stream
+    (R,) for the losses that ask for it. Raises ValueError where `start` has another shape.
+
+    Of nan there is one here: its sign and payload would depend on the instructions that made it.
+    """
+    replicates, epochs, _ = orders.shape
+    shape = (len(lanes), replicates, model.parameters)
+    if start.shape != shape:
+        raise ValueError(f"start has shape {start.shape}, expected {shape}: lanes, streams, parameters")
+    params = torch.empty(epochs, *shape, dtype=rows.dtype)
+    first_nonfinite = np.zeros(shape[:2], np.int64)
+    numbers = rows.contiguous().numpy()
+    for loss, own in lanes_by_loss([lane.loss for lane in lanes]):
+        lrs, scale = [lanes[i].lr for i in own], scales.get(loss)
+        if engine := compiled_engine(model, loss, numbers.dtype):
+            path, first_nonfinite[own] = train_compiled(
+                engine, numbers, orders, start[own], lrs, schedule, rearrangement, scale
+            )
+            params[:, own] = torch.from_numpy(path)
+        else:
+            params[:, own], first_nonfinite[own] = train_general(
+                model, loss, rows, orders, start[own], lrs, schedule, rearrangement, scale
+            )
+    return Trajectory(params.masked_fill_(params.isnan(), torch.nan), first_nonfinite)
+
+
+def mean_loss(
+    model: Model, rows: torch.Tensor, losses: Sequence[Loss], params: Floats, scales: Scales = _NO_SCALES
+) -> Floats:
+    """Mean rho (E, L, R) over rows (R, n, C) at parameters (E, L, R, P), loss i for lane i, in float64."""
+    epochs, _, replicates, size = params.shape
+    result = np.empty(params.shape[:3])
+    for loss, own in lanes_by_loss(losses):
+        enough = (model.condensed(rows) if isinstance(loss, L2) else rows).contiguous()
+        columns, scale = params[:, own].reshape(-1, replicates, size), scales.get(loss)
+        engine: Engine | None = compiled_engine(model, loss, params.dtype)
+        means = (
+            mean_loss_compiled(engine, enough.numpy(), columns, scale)
+            if engine
+            else mean_loss_general(model, loss, enough, columns, scale)
+        )
+        result[:, own] = means.reshape(epochs, len(own), replicates)
+    result[np.isnan(result)] = np.nan  # one bit pattern, as in `train`
+    return result
+
+
+def residuals(model: Model, rows: torch.Tensor, params: Floats) -> Floats:
+    """Prediction minus target (L, R, n) of rows (R, n, C) at parameters (L, R, P), in float64."""
+    kernels = load("float64") if model.is_linear else None
+    if kernels is None:
+        return residuals_general(model, rows, params)
+    return residuals_compiled(kernels, rows.contiguous().numpy(), params)
+
+
+def lanes_by_loss(losses: Sequence[Loss]) -> Iterator[tuple[Loss, list[int]]]:
+    """Each loss once, and the lanes that train by it."""
+    for loss in dict.fromkeys(losses):
+        yield loss, [i for i, other in enumerate(losses) if other == loss]

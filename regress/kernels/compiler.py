@@ -1,0 +1,181 @@
+"""Compiles the kernels when they are first asked for, and keeps them on this machine's disk.
+
+Where Numba is missing or cannot compile, there are no kernels: this is said once, and torch trains.
+"""
+
+import logging
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import lru_cache
+from hashlib import sha256
+from importlib.metadata import version
+from pathlib import Path
+from threading import RLock
+from typing import Any, Literal
+
+from regress.errors import InputError
+from regress.home import home
+
+Dtype = Literal["float32", "float64"]
+Compiled = Callable[..., Any]
+
+_PACKAGE = Path(__file__).parents[1]
+_SOURCES = ("kernels", "numerics", "losses")
+
+_log = logging.getLogger(__name__)
+_lock = RLock()
+
+
+@dataclass(frozen=True)
+class Kernels:
+    """The entry points of `linear_models`, compiled for one dtype."""
+
+    descend: Compiled
+    mean_loss: Compiled
+    residuals: Compiled
+
+
+def load(dtype: Dtype) -> Kernels | None:
+    """The kernels for `dtype`; None where this machine cannot compile them."""
+    with _lock:
+        return _load(dtype)
+
+
+def load_elementwise(function: Callable[..., float], constants: int, dtype: Dtype) -> Compiled | None:
+    """`function(u, *constants)` of one number, as a kernel that replaces the first numbers of an array.
+
+    None where this machine cannot compile it.
+    """
+    with _lock:
+        return _load_elementwise(function, constants, dtype)
+
+
+def describe() -> str:
+    """What trains linear models here: the compiler and its version, or torch."""
+    return "torch" if load("float64") is None else f"numba {version('numba')}"
+
+
+def are_on_disk() -> bool:
+    """Whether this version's kernels have been compiled on this machine before."""
+    try:
+        return any((home() / "kernels" / _sources_digest()).rglob("*.nbc"))
+    except (InputError, OSError):
+        return False
+
+
+@lru_cache
+def _load(dtype: Dtype) -> Kernels | None:
+    try:
+        from numba import types
+
+        from regress.kernels import linear_models
+        from regress.kernels.elementwise import signature
+
+        number = getattr(types, dtype)
+        apply = types.FunctionType(signature(number))
+        vector, matrix = number[::1], number[:, ::1]
+        cube, places = number[:, :, ::1], types.intp[::1]
+        loss = (apply, vector, vector, types.boolean)
+        signatures = {
+            "descend": (
+                *loss,
+                *(cube, types.intp[:, :, ::1], places, places),
+                *(types.intp, types.intp, cube),
+                *(cube, matrix, types.intp[:, ::1], types.intp),
+                *(number[:, :, :, ::1], matrix),
+            ),
+            "mean_loss": (*loss, cube, places, cube, matrix),
+            "residuals": (cube, places, matrix, matrix),
+        }
+        return Kernels(
+            **{
+                name: _compile(getattr(linear_models, name), types.void(*arguments))
+                for name, arguments in signatures.items()
+            }
+        )
+    except Exception as error:  # Numba has many, and a platform without it raises ImportError
+        _say_once(f"linear models are trained by torch: {_reason(error)}")
+        return None
+
+
+@lru_cache
+def _load_elementwise(function: Callable[..., float], constants: int, dtype: Dtype) -> Compiled | None:
+    try:
+        from numba import types
+
+        from regress.kernels.elementwise import over_array, reachable, signature
+
+        # A package's functions change without ours: their files are part of the cache's key.
+        files = frozenset(Path(called.__code__.co_filename) for called in reachable(function))
+        return _compile(over_array(function, constants), signature(getattr(types, dtype)), files)
+    except Exception as error:
+        _say_once(f"{function.__name__} is computed by torch: {_reason(error)}")
+        return None
+
+
+def _compile(
+    function: Callable[..., Any], signature: Any, files: frozenset[Path] = frozenset()
+) -> Compiled:
+    """`function` compiled for `signature`; `files` hold more of its source than is in this package."""
+    from numba import njit
+
+    with _cache_folder(files) as is_kept:
+        compiled: Compiled = njit(signature, nogil=True, error_model="numpy", cache=is_kept)(function)
+    return compiled
+
+
+@contextmanager
+def _cache_folder(files: frozenset[Path]) -> Iterator[bool]:
+    """Within, Numba keeps what it compiles in our folder; False where nothing can be written there.
+
+    One process at a time: Numba numbers its files by what is in the index, and two processes that add to
+    it at once would each give another function the same file.
+    """
+    from filelock import FileLock
+    from numba import config
+
+    folder = _writable_folder(files)
+    if folder is None:
+        yield False
+        return
+    before = config.CACHE_DIR
+    with FileLock(folder / "lock"):
+        config.CACHE_DIR = str(folder)
+        try:
+            yield True
+        finally:
+            config.CACHE_DIR = before
+
+
+@lru_cache
+def _writable_folder(files: frozenset[Path]) -> Path | None:
+    """A folder for this version of the sources, since Numba looks at one file's date alone."""
+    try:
+        folder = home() / "kernels" / _sources_digest(files)
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            return folder
+    except (InputError, OSError) as error:
+        _say_once(f"kernels are compiled anew by each process: {_reason(error)}")
+        return None
+
+
+@lru_cache
+def _sources_digest(files: frozenset[Path] = frozenset()) -> str:
+    """Sixteen hexadecimal digits of the sources of all kernels, and of other `files`."""
+    own = {file for name in _SOURCES for file in (_PACKAGE / name).glob("*.py")}
+    digest = sha256()
+    for file in (*sorted(own), *sorted(files - own)):
+        digest.update(file.name.encode() + b"\0" + file.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+@lru_cache
+def _say_once(message: str) -> None:
+    _log.warning(message)
+
+
+def _reason(error: Exception) -> str:
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)
