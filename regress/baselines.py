@@ -1,7 +1,6 @@
 """Fits by the field's own estimators, in float64: where a loss has its optimum on given rows."""
 
 from collections.abc import Iterable
-from functools import lru_cache
 
 import numpy as np
 import torch
@@ -14,6 +13,7 @@ from regress.losses.evaluate import evaluate_psi
 from regress.numerics.linear_algebra import halving_sum, least_squares, multiply
 from regress.problems import Data, Problem
 from regress.problems.affine import Affine
+from regress.problems.data import kept_with_data
 
 Floats = NDArray[np.float64]
 
@@ -102,7 +102,7 @@ def _at_vertex(z: Floats, y: Floats, w: Floats) -> Floats:
     return w
 
 
-@lru_cache(maxsize=16)
+@kept_with_data
 def residual_scale(model: Affine, data: Data) -> Floats:
     """MAD / 0.6745 (R,) of the residuals of least absolute deviations on each replicate's training rows.
 
@@ -126,7 +126,7 @@ def scales(problem: Problem, losses: Iterable[Loss], data: Data) -> dict[Loss, F
     return {loss: residual_scale(model, data) for loss in scaled if isinstance(model, Affine)}
 
 
-@lru_cache(maxsize=64)
+@kept_with_data
 def target(problem: Problem, loss: Loss, clean: Data) -> Floats:
     """w* (R, P), what param_error is measured from.
 

@@ -54,6 +54,11 @@ class Contamination(Form, ABC):
         return 1
 
     @property
+    def is_portable(self) -> bool:
+        """Whether its rows have the same bits on every processor."""
+        return True
+
+    @property
     def needs_truth(self) -> bool:
         """Whether the generating parameters must be known."""
         return False
@@ -236,6 +241,10 @@ class HeavyTails(Contamination):
         u = [streams.uniforms(data.rows, seed, "contamination/heavy-tails", r) for r in data.indices]
         y = data.train_y + self.scale * stdtrit(self.df, np.stack(u))
         return _where(np.ones_like(data.contaminated), data, data.train_x, y)
+
+    @property
+    def is_portable(self) -> bool:
+        return False  # SciPy's quantiles of Student's t
 
 
 @dataclass(frozen=True, config=STRICT)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from math import ceil
 
 import numpy as np
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 
 from regress.fleet import Trajectory, mean_loss, residuals
 from regress.losses import L2, Loss
-from regress.problems.data import Data
+from regress.problems.data import Data, kept_with_data
 from regress.problems.model import Model
 from regress.problems.problem import Problem
 
@@ -59,27 +60,67 @@ def evaluate(
     params = trajectory.params.to(torch.float64).numpy()
     final = params[-1:]
     w_star = np.stack([targets[loss] for loss in losses])  # (L, R, P)
-    train = model.table(data.train_x, data.train_y, torch.float64)
-    val = model.table(data.val_x, data.val_y, torch.float64)
+    train, val = _measured_rows(model, data)
     error = _distance(params, w_star)
-    val_loss = mean_loss(model, val, losses, params, scales)
+    val_loss = val.mean_loss(losses, params, scales)
     return Outcome(
         params=params,
         digests=_digests(trajectory.params),
-        train_loss=mean_loss(model, train, losses, params, scales),
+        train_loss=train.mean_loss(losses, params, scales),
         val_loss=val_loss,
         param_error=error,
         diverged=~(error <= DIVERGED_FACTOR * np.maximum(1.0, _distance(start, w_star))),
         first_nonfinite_step=trajectory.first_nonfinite,
         steps_per_epoch=steps_per_epoch,
-        excess_risk=_excess_risk(model, model.condensed(val), losses, final, val_loss[-1], targets),
+        excess_risk=_excess_risk(val, losses, final, val_loss[-1], targets),
         val_median_abs_residual=(
-            problem.target_scale * np.median(np.abs(residuals(model, val, final[0])), axis=-1)
+            problem.target_scale * np.median(np.abs(residuals(model, val.table, final[0])), axis=-1)
             if problem.ranking == "val_median_abs_residual"
             else None
         ),
         epochs_to_tolerance=_first_epoch(error <= tolerance),
     )
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """Rows that models are measured on, in float64, and the few with the same mean squared residual."""
+
+    model: Model
+    x: Floats  # (R, n, F)
+    y: Floats  # (R, n)
+    condensed: torch.Tensor  # (R, m, C)
+
+    @cached_property
+    def table(self) -> torch.Tensor:
+        """The rows (R, n, C) as the model has them."""
+        return self.model.table(self.x, self.y, torch.float64)
+
+    def mean_loss(self, losses: Sequence[Loss], params: Floats, scales: Mapping[Loss, Floats]) -> Floats:
+        """Mean rho (E, L, R) at parameters (E, L, R, P), loss i for lane i."""
+        squared = [i for i, loss in enumerate(losses) if isinstance(loss, L2)]
+        others = [i for i, loss in enumerate(losses) if not isinstance(loss, L2)]
+        result = np.empty(params.shape[:3])
+        if squared:
+            chosen = [losses[i] for i in squared]
+            result[:, squared] = mean_loss(self.model, self.condensed, chosen, params[:, squared])
+        if others:
+            chosen = [losses[i] for i in others]
+            result[:, others] = mean_loss(self.model, self.table, chosen, params[:, others], scales)
+        return result
+
+
+def _measured_rows(model: Model, data: Data) -> tuple[_Rows, _Rows]:
+    """Training and validation rows."""
+    train, val = _condensed_rows(model, data)
+    return _Rows(model, data.train_x, data.train_y, train), _Rows(model, data.val_x, data.val_y, val)
+
+
+@kept_with_data
+def _condensed_rows(model: Model, data: Data) -> tuple[torch.Tensor, torch.Tensor]:
+    """Of training and validation rows those (R, m, C) with the same mean squared residual."""
+    train = model.condensed(model.table(data.train_x, data.train_y, torch.float64))
+    return train, model.condensed(model.table(data.val_x, data.val_y, torch.float64))
 
 
 def nearest_ranks(values: Floats, *shares: float) -> tuple[Floats, ...]:
@@ -98,24 +139,16 @@ def nearest_rank(values: Floats, q: float) -> Floats:
 
 
 def _excess_risk(
-    model: Model,
-    val: torch.Tensor,
-    losses: Sequence[Loss],
-    final: Floats,
-    val_loss: Floats,
-    targets: dict[Loss, Floats],
+    val: _Rows, losses: Sequence[Loss], final: Floats, val_loss: Floats, targets: dict[Loss, Floats]
 ) -> Floats:
-    """Mean u**2 / 2 (L, R) over validation rows at parameters `final` (1, L, R, P), minus that at w*.
-
-    `val` is condensed.
-    """
+    """Mean u**2 / 2 (L, R) over validation rows at parameters `final` (1, L, R, P), minus that at w*."""
     squared: Loss = L2()
     risk = val_loss.copy()  # what squared loss has measured already
     others = [i for i, loss in enumerate(losses) if loss != squared]
     if others:
-        risk[others] = mean_loss(model, val, [squared] * len(others), final[:, others])[0]
+        risk[others] = val.mean_loss([squared] * len(others), final[:, others], {})[0]
     known = list(targets)
-    least = mean_loss(model, val, [squared] * len(known), np.stack([targets[k] for k in known])[None])[0]
+    least = val.mean_loss([squared] * len(known), np.stack([targets[k] for k in known])[None], {})[0]
     with np.errstate(invalid="ignore"):  # inf - inf of a lane that overflowed
         return np.asarray(risk - least[[known.index(loss) for loss in losses]])
 

@@ -103,6 +103,12 @@ class Trial(_Training):
         return sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
 
     @property
+    def is_portable(self) -> bool:
+        """Whether its numbers have the same bits on every processor: see docs/reproduce.md."""
+        has_kernel = self.loss.scalar_form is not None
+        return self.problem.is_portable and self.contamination.is_portable and has_kernel
+
+    @property
     def label(self) -> str:
         return (
             f"{self.loss} lr={self.lr:g} sigma={self.sigma:g} {self.order} {self.contamination}"

@@ -71,7 +71,7 @@ def summarise(problem: Problem, trials: tuple[Trial, ...], outcome: Outcome) -> 
     quantiles = {name: _quantiles(values) for name, values in finals.items()}
     steps = outcome.first_nonfinite_step
     first_steps = nearest_rank(np.where(steps == 0, np.inf, steps), 0.5)
-    params = problem.in_user_units(outcome.params[-1])
+    coefficients = _coefficients(problem.in_user_units(outcome.params[-1]), diverged)
     return tuple(
         TrialSummary(
             trial=trial,
@@ -79,7 +79,9 @@ def summarise(problem: Problem, trials: tuple[Trial, ...], outcome: Outcome) -> 
             finals={n: Quantiles(*(v[lane] for v in q)) for n, q in quantiles.items()},
             final_error=finals["final_param_error"][lane],
             ranking=finals[final_metric(problem.ranking)][lane],
-            coefficients=_coefficients(problem, params[lane][~diverged[lane]]),
+            coefficients=dict(zip(problem.parameter_names, coefficients[lane], strict=True))
+            if coefficients[lane]
+            else {},
             diverged=diverged[lane],
             first_nonfinite_step=float(first_steps[lane]),
         )
@@ -97,11 +99,16 @@ def _finals(outcome: Outcome, diverged: NDArray[np.bool_]) -> dict[str, Floats]:
     return {name: np.where(diverged, np.inf, values) for name, values in finals.items()}
 
 
-def _coefficients(problem: Problem, params: Floats) -> dict[str, float]:
-    """Medians over the replicates that did not diverge, params (R, P); nothing where all did."""
-    if not len(params):
-        return {}
-    return dict(zip(problem.parameter_names, np.median(params, axis=0).tolist(), strict=True))
+def _coefficients(params: Floats, diverged: NDArray[np.bool_]) -> list[list[float]]:
+    """Medians of parameters (L, R, P) over the replicates that did not diverge; an empty list where all did."""
+    healthy = np.flatnonzero(~diverged.any(axis=1))
+    medians: list[list[float]] = [[] for _ in params]
+    # All healthy trials at once: a median by itself costs more than its sort.
+    for lane, values in zip(healthy, np.median(params[healthy], axis=1).tolist(), strict=True):
+        medians[lane] = values
+    for lane in np.flatnonzero(diverged.any(axis=1) & ~diverged.all(axis=1)):
+        medians[lane] = np.median(params[lane][~diverged[lane]], axis=0).tolist()
+    return medians
 
 
 def _quantiles(values: Floats) -> Quantiles:

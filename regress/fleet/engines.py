@@ -23,7 +23,7 @@ from regress.fleet.lane import Lane, Trajectory
 from regress.fleet.rearrange import Rearrangement
 from regress.fleet.schedule import Schedule
 from regress.kernels.compiler import load
-from regress.losses import L2, Loss
+from regress.losses import Loss
 from regress.problems.model import Model
 
 Floats = NDArray[np.float64]
@@ -80,13 +80,12 @@ def mean_loss(
     epochs, _, replicates, size = params.shape
     result = np.empty(params.shape[:3])
     for loss, own in lanes_by_loss(losses):
-        enough = (model.condensed(rows) if isinstance(loss, L2) else rows).contiguous()
         columns, scale = params[:, own].reshape(-1, replicates, size), scales.get(loss)
         engine: Engine | None = compiled_engine(model, loss, params.dtype)
         means = (
-            mean_loss_compiled(engine, enough.numpy(), columns, scale)
+            mean_loss_compiled(engine, rows.contiguous().numpy(), columns, scale)
             if engine
-            else mean_loss_general(model, loss, enough, columns, scale)
+            else mean_loss_general(model, loss, rows, columns, scale)
         )
         result[:, own] = means.reshape(epochs, len(own), replicates)
     result[np.isnan(result)] = np.nan  # one bit pattern, as in `train`

@@ -68,11 +68,13 @@ def are_on_disk() -> bool:
 @lru_cache
 def _load(dtype: Dtype) -> Kernels | None:
     try:
-        from numba import types
+        from numba import config, types
 
         from regress.kernels import linear_models
         from regress.kernels.elementwise import signature
 
+        if config.DISABLE_JIT:
+            raise RuntimeError("NUMBA_DISABLE_JIT is set")
         number = getattr(types, dtype)
         apply = types.FunctionType(signature(number))
         vector, matrix = number[::1], number[:, ::1]

@@ -1,9 +1,16 @@
 """The rows of a problem, all replicates stacked."""
 
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
+from functools import wraps
+from typing import Any, ParamSpec, TypeVar
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 Floats = NDArray[np.float64]
 
@@ -46,3 +53,20 @@ class Data:
     def rows(self) -> int:
         """Training rows of one replicate, n."""
         return int(self.train_y.shape[1])
+
+
+def kept_with_data(function: Callable[P, T]) -> Callable[P, T]:
+    """`function` of hashable values and one `Data`, computed once for these while the data exist."""
+    kept: WeakKeyDictionary[Data, dict[Hashable, Any]] = WeakKeyDictionary()
+
+    @wraps(function)
+    def lookup(*args: P.args, **kwargs: P.kwargs) -> T:
+        data = next(value for value in args if isinstance(value, Data))
+        results = kept.setdefault(data, {})
+        key = tuple(value for value in args if value is not data)
+        if key not in results:
+            results[key] = function(*args, **kwargs)
+        result: T = results[key]
+        return result
+
+    return lookup

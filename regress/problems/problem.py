@@ -42,6 +42,11 @@ class Problem(Form, ABC):
         return True
 
     @property
+    def is_portable(self) -> bool:
+        """Whether its rows, and what is fitted to them, have the same bits on every processor."""
+        return self.model.is_linear
+
+    @property
     def has_real_features(self) -> bool:
         """Whether a feature may be any real number."""
         return True

@@ -8,20 +8,21 @@ Change = tuple[str | None, str | None]  # then, now; None where it was not recor
 
 # What a number's last bit may hang on: who adds in which order, who rounds a logarithm how. The rest
 # (MLflow's version, the kernel, how many threads) is shown where it differs, and changes no bit.
-_DECISIVE = (
+_SOFTWARE = (
     "python",
     "packages.torch",
     "packages.numpy",
+    "packages.numba",
+    "packages.llvmlite",
     "packages.scipy",
     "packages.pandas",
     "torch.build",
-    "torch.cpu_capability",
     "libc",
-    "processor",
-    "vector_instructions",
-    "switches",
+    "engine",
     "code",
 )
+# The processor, and what tells libraries to compute as on another one.
+_PROCESSOR = ("torch.cpu_capability", "processor", "vector_instructions", "switches")
 
 
 def changes(then: Environment, now: Environment) -> dict[str, Change]:
@@ -35,9 +36,18 @@ def changes(then: Environment, now: Environment) -> dict[str, Change]:
     }
 
 
-def may_change_bits(found: Mapping[str, Change]) -> bool:
-    """Whether one of `found` decides bits; what an older version did not record is not held against it."""
-    return any(name in found and None not in found[name] for name in _DECISIVE)
+def may_change_bits(found: Mapping[str, Change], is_portable: bool = False) -> bool:
+    """Whether one of `found` decides bits; another processor does not where the study is portable.
+
+    What an older version did not record is not held against it.
+    """
+    decisive = _SOFTWARE if is_portable else _SOFTWARE + _PROCESSOR
+    return any(name in found and None not in found[name] for name in decisive)
+
+
+def is_another_processor(found: Mapping[str, Change]) -> bool:
+    """Whether the rerun had another processor, or libraries that were told to compute as on another."""
+    return any(name in found and None not in found[name] for name in _PROCESSOR)
 
 
 def changed_files(then: Environment, now: Environment) -> list[str] | None:

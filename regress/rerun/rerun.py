@@ -6,7 +6,7 @@ from typing import Any
 
 from regress.rerun.bits import differences
 from regress.rerun.controls import Control
-from regress.rerun.environment import changed_files, changes, may_change_bits
+from regress.rerun.environment import changed_files, changes, is_another_processor, may_change_bits
 from regress.rerun.oracle import Claim
 from regress.rerun.record import Record
 from regress.rerun.rows import Rows, align
@@ -44,12 +44,15 @@ def judge(record: Record, evidence: Evidence, environment: Mapping[str, Any]) ->
     )
     off = Deviations(deviations(record.rows, again, pairs, study.dtype), left_out)
     shifted = () if evidence.fresh is None else shifts(record.rows, evidence.fresh, study)
+    is_portable = all(trial.is_portable for trial in study.trials())
     replicates = fresh_replicates(study.replicates, len(study.trials()))
     return Report(
         run_id=record.run_id,
         study=study,
         findings={
-            "bits": judge_bits(found, may_change_bits(changed), study),
+            "bits": judge_bits(
+                found, may_change_bits(changed, is_portable), is_another_processor(changed), study
+            ),
             "tolerance": judge_tolerance(off, study),
             "statistics": judge_statistics(shifted, replicates, study),
             "oracle": judge_oracle(evidence.claims),

@@ -89,12 +89,13 @@ def worst(verdicts: Sequence[Verdict]) -> Verdict:
     return next(v for v in (Verdict.DRIFTED, Verdict.INCONCLUSIVE, Verdict.HOLDS) if v in verdicts)
 
 
-def judge_bits(found: Differences, may_differ: bool, study: Study) -> Finding:
+def judge_bits(found: Differences, may_differ: bool, another_processor: bool, study: Study) -> Finding:
     if may_differ:
         said = _differing(found, study) if found.count else f"{found.compared:,} rows agree bit for bit"
         return Finding(None, f"the environment or the code is another; {said}")
     if not found.count:
-        return Finding(Verdict.HOLDS, f"{found.compared:,} rows, bit for bit")
+        where = ", on another processor" if another_processor else ""
+        return Finding(Verdict.HOLDS, f"{found.compared:,} rows, bit for bit{where}")
     return Finding(Verdict.DRIFTED, _differing(found, study))
 
 

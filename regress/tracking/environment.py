@@ -10,12 +10,15 @@ from typing import Any
 
 import torch
 
+from regress.kernels.compiler import describe
 from regress.threads import one_thread
 
 _PACKAGES = (
     "regress",
     "torch",
     "numpy",
+    "numba",
+    "llvmlite",
     "scipy",
     "pandas",
     "pyarrow",
@@ -27,8 +30,12 @@ _PACKAGES = (
 
 _PACKAGE = Path(__file__).parents[1]
 _VECTOR = ("sse", "ssse", "avx", "fma", "f16c", "bmi", "amx", "asimd", "sve")
-# Variables that choose how torch's and NumPy's libraries compute.
+# Variables that choose how torch's and NumPy's libraries, Numba and the C library compute.
 _SWITCHES = (
+    "NUMBA_CPU_NAME",
+    "NUMBA_CPU_FEATURES",
+    "NUMBA_OPT",
+    "GLIBC_TUNABLES",
     "ATEN_CPU_CAPABILITY",
     "MKL_CBWR",
     "MKL_ENABLE_INSTRUCTIONS",
@@ -46,7 +53,7 @@ def environment() -> dict[str, Any]:
         "python": platform.python_version(),
         "packages": {name: version(name) for name in _PACKAGES},
         "torch": {
-            "build": torch.__config__.show(),
+            "build": _without_capability(torch.__config__.show()),
             "cpu_capability": torch.backends.cpu.get_cpu_capability(),
             "threads": torch.get_num_threads(),
             "parallel": torch.__config__.parallel_info(),
@@ -57,10 +64,16 @@ def environment() -> dict[str, Any]:
         "vector_instructions": _vector_instructions(),
         "switches": " ".join(f"{name}={os.environ[name]}" for name in _SWITCHES if name in os.environ),
         "cpus": os.cpu_count(),
+        "engine": describe(),
         "code": code_digest(),
         "files": file_digests(),
         "git": git_state(),
     }
+
+
+def _without_capability(build: str) -> str:
+    """How torch was built, without the line of it that tells of this processor."""
+    return "\n".join(line for line in build.splitlines() if "CPU capability" not in line)
 
 
 def code_digest() -> str:

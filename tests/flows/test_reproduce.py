@@ -2,6 +2,7 @@
 
 import io
 import json
+import subprocess
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ from regress.study import Study
 from regress.tracking.record import attach, begin, describe, finish
 from regress.tracking.store import open_store
 from tests.flows.test_resume import failing
+from tests.processors import another_processor, plain, python
 from tests.regress.helpers import execute as trained
 
 pytestmark = pytest.mark.usefixtures("prefect_server")
@@ -141,6 +143,28 @@ def test_bits_hold_across_threads_and_an_interruption(
         torch.set_num_threads(1)
     assert outcome["verdicts"]["bits"] == "HOLDS"
     assert outcome["verdict"] == "HOLDS"
+
+
+def test_bits_hold_on_another_processor(workplace: Path, small_study: Study) -> None:
+    run_id = recorded(small_study)
+    done = subprocess.run(
+        python("from flows.command import main; main()", "reproduce", run_id, "--json", "verdict.json"),
+        cwd=workplace,
+        env=another_processor(
+            {k: v for k, v in plain().items() if not k.startswith("PREFECT_")}
+            | {"PREFECT_HOME": str(workplace / "prefect"), "COLUMNS": "200"}
+        ),
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    outcome = json.loads(Path("verdict.json").read_text())
+    assert outcome["verdicts"]["bits"] == "HOLDS"
+    assert outcome["reasons"]["bits"] == "96 rows, bit for bit, on another processor"
+    assert set(outcome["environment"]) >= {"switches"}
+    assert "NUMBA_CPU_NAME=generic" in outcome["environment"]["switches"][1]
 
 
 def test_one_ulp_in_the_record_is_drift_and_named(workplace: Path, small_study: Study) -> None:

@@ -15,7 +15,7 @@ from regress import streams
 from regress.load import load
 from regress.rerun.bits import differences, ulps
 from regress.rerun.controls import Control, bits_controls, statistics_controls
-from regress.rerun.environment import changed_files, changes, may_change_bits
+from regress.rerun.environment import changed_files, changes, is_another_processor, may_change_bits
 from regress.rerun.oracle import claims
 from regress.rerun.retrain import Rounded, faster, neighbour, reseeded, results, retrain
 from regress.rerun.rows import Rows, align, rows
@@ -364,6 +364,12 @@ def test_what_differs_of_two_environments() -> None:
     }
     assert may_change_bits(found)
     assert not may_change_bits({"vector_instructions": (None, "avx"), "packages.mlflow": ("1", "2")})
+    assert may_change_bits({"processor": ("one", "another")})
+    assert not may_change_bits({"processor": ("one", "another")}, is_portable=True)
+    for name in ("engine", "packages.numba", "code"):
+        assert may_change_bits({name: ("one", "another")}, is_portable=True)
+    assert is_another_processor({"switches": ("", "NUMBA_CPU_NAME=generic")})
+    assert not is_another_processor({"packages.numba": ("1", "2")})
     assert changed_files(then, now) is None
     assert changed_files({"files": {"a.py": "0", "b.py": "2"}}, now) == ["a.py", "b.py"]
 
