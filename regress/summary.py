@@ -100,7 +100,7 @@ def _finals(outcome: Outcome, diverged: NDArray[np.bool_]) -> dict[str, Floats]:
 
 
 def _coefficients(params: Floats, diverged: NDArray[np.bool_]) -> list[list[float]]:
-    """Medians of parameters (L, R, P) over the replicates that did not diverge; an empty list where all did."""
+    """Medians of parameters (L, R, P) over the replicates that did not diverge; [] where all did."""
     healthy = np.flatnonzero(~diverged.any(axis=1))
     medians: list[list[float]] = [[] for _ in params]
     # All healthy trials at once: a median by itself costs more than its sort.

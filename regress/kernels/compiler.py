@@ -65,16 +65,29 @@ def are_on_disk() -> bool:
         return False
 
 
+@lru_cache(maxsize=1)
+def _is_numba_usable() -> bool:
+    try:
+        from numba import config
+
+        if config.DISABLE_JIT:
+            raise RuntimeError("NUMBA_DISABLE_JIT is set")
+    except Exception as error:  # what a broken installation raises is its own affair
+        _say_once(f"linear models are trained by torch: {_reason(error)}")
+        return False
+    return True
+
+
 @lru_cache
 def _load(dtype: Dtype) -> Kernels | None:
+    if not _is_numba_usable():
+        return None
     try:
-        from numba import config, types
+        from numba import types
 
         from regress.kernels import linear_models
         from regress.kernels.elementwise import signature
 
-        if config.DISABLE_JIT:
-            raise RuntimeError("NUMBA_DISABLE_JIT is set")
         number = getattr(types, dtype)
         apply = types.FunctionType(signature(number))
         vector, matrix = number[::1], number[:, ::1]
@@ -97,13 +110,15 @@ def _load(dtype: Dtype) -> Kernels | None:
                 for name, arguments in signatures.items()
             }
         )
-    except Exception as error:  # Numba has many, and a platform without it raises ImportError
+    except Exception as error:  # Numba has many
         _say_once(f"linear models are trained by torch: {_reason(error)}")
         return None
 
 
 @lru_cache
 def _load_elementwise(function: Callable[..., float], constants: int, dtype: Dtype) -> Compiled | None:
+    if not _is_numba_usable():
+        return None
     try:
         from numba import types
 

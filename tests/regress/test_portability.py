@@ -26,7 +26,7 @@ print(json.dumps({"engine": describe(), "digests": digests}))
 
 @pytest.fixture(scope="module")
 def digests() -> tuple[dict[str, str], dict[str, str]]:
-    """Digests of each study's results.parquet, from a plain process and from one that computes otherwise."""
+    """Digests of each study's results.parquet, from a plain process and from one computing otherwise."""
     command = python(SCRIPT, *PORTABLE, CONTROL)
     processes = [
         subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
