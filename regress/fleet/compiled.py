@@ -66,11 +66,12 @@ def train_compiled(
     params = np.empty((orders.shape[1], count, streams, size), rows.dtype)
     first_nonfinite = np.zeros((count, streams), np.int64)
     if rearrangement is None:
-        shared = np.ascontiguousarray(orders, np.intp)
+        repeats = orders.strides[1] == 0  # one order for all epochs, which need not be copied for each
+        shared = _as_kernel_takes_it(orders[:, :1] if repeats else orders)
         rates = np.repeat(np.array(lrs)[:, None], streams, axis=1)
         for tile in tiles(streams, count):
             descent = _Descent(engine, tile, tile.streams, rows, start, rates, schedule, scale)
-            path = descent.run(shared, tile.streams)
+            path = descent.run(shared, tile.streams, orders.shape[1])
             layers, slots = tile.taken
             lanes, own = tile.lanes[layers, slots], tile.streams[slots]
             params[:, lanes, own] = path[:, layers, :, slots].swapaxes(0, 1)
@@ -89,6 +90,11 @@ def train_compiled(
             params[epoch, *at] = descents.run_epoch(orders[own[part], epoch], rearrangement)
         first_nonfinite[at] = descents.first_nonfinite
     return params, first_nonfinite
+
+
+def _as_kernel_takes_it(orders: Permutations) -> Permutations:
+    """`orders` as contiguous, writable indices, copied only where they are not."""
+    return np.require(orders, np.intp, ["C", "W"])
 
 
 class _Descent:
@@ -120,9 +126,10 @@ class _Descent:
         self.first_nonfinite = np.zeros(tile.lanes.shape, np.intp)
         self.steps = 0
 
-    def run(self, orders: Permutations, order_of: Permutations, psis: Numbers | None = None) -> Numbers:
-        """Parameters (E, K, P, WIDTH) at the ends of the epochs of `orders` (O, E, n)."""
-        epochs = orders.shape[1]
+    def run(
+        self, orders: Permutations, order_of: Permutations, epochs: int, psis: Numbers | None = None
+    ) -> Numbers:
+        """Parameters (E, K, P, WIDTH) at the ends of `epochs` epochs in `orders` (O, E or 1, n)."""
         path = np.empty((epochs, *self.state.shape), self.state.dtype)
         self.engine.kernels.descend(
             self.engine.psi,
@@ -174,8 +181,8 @@ class _RearrangedDescents:
         """Parameters (G, P) after an epoch for which the streams drew `drawn` (G, n)."""
         if rearrangement.by == "residuals":
             order = rearrangement.order(Standing(drawn, self._residuals(), None))
-            return self._run(np.ascontiguousarray(order, np.intp), None)
-        order = np.ascontiguousarray(rearrangement.order(Standing(drawn, None, self.last)), np.intp)
+            return self._run(_as_kernel_takes_it(order), None)
+        order = _as_kernel_takes_it(rearrangement.order(Standing(drawn, None, self.last)))
         psis = np.zeros(order.shape, self.rows.dtype)
         params = self._run(order, psis)
         visited = self.rows[self.source[:, None], order, :-1]  # (G, n, P)
@@ -193,7 +200,7 @@ class _RearrangedDescents:
         ends = []
         for tile, descent in zip(self.tiles, self.descents, strict=True):
             seen = None if psis is None else np.zeros((order.shape[1], WIDTH), psis.dtype)
-            ends.append(descent.run(order[:, None], tile.streams, seen)[0, 0].T)
+            ends.append(descent.run(order[:, None], tile.streams, 1, seen)[0, 0].T)
             if psis is not None and seen is not None:
                 _, slots = tile.taken
                 psis[tile.streams[slots]] = seen.T[slots]

@@ -23,7 +23,7 @@ def descend(
     scale,  # (WIDTH,) of the residuals, where is_scaled
     is_scaled,
     rows,  # (R, n, C)
-    orders,  # (O, E, n) row indices
+    orders,  # (O, E, n) row indices, or (O, 1, n) where all epochs have the same
     source,  # (WIDTH,) which of the R streams a slot reads
     order_of,  # (WIDTH,) which of the O orders it follows
     batch_size,
@@ -46,13 +46,14 @@ def descend(
     gradients = np.empty(layers * size * WIDTH, state.dtype)
     places = np.empty(WIDTH, np.intp)
     step = steps_before
-    for epoch in range(orders.shape[1]):
+    for epoch in range(len(path)):
+        ordered = epoch if orders.shape[1] > 1 else 0
         for start in range(0, visited, batch_size):
             stop = min(start + batch_size, visited)
             gradients[:] = 0
             for first in range(start, stop, BLOCK):
                 count = min(BLOCK, stop - first)
-                gather_rows(rows, orders, epoch, first, count, source, order_of, places, block)
+                gather_rows(rows, orders, ordered, first, count, source, order_of, places, block)
                 for layer in range(layers):
                     write_residuals(block, count, size, flat, layer * kept * WIDTH, u)
                     if is_scaled:
@@ -88,7 +89,7 @@ def mean_loss(
     length, columns = rows.shape[1:]
     size = columns - 1
     flat, sums = params.reshape(-1), means.reshape(-1)
-    orders = np.arange(length).reshape(1, 1, length)
+    orders = in_order(length)
     order_of = np.zeros(WIDTH, np.intp)
     u = np.empty(BLOCK * WIDTH, params.dtype)
     block = np.empty(BLOCK * columns * WIDTH, params.dtype)
@@ -118,7 +119,7 @@ def residuals(
     """Residuals of WIDTH models on all rows of their streams."""
     length, columns = rows.shape[1:]
     flat, target = params.reshape(-1), result.reshape(-1)
-    orders = np.arange(length).reshape(1, 1, length)
+    orders = in_order(length)
     order_of = np.zeros(WIDTH, np.intp)
     u = np.empty(BLOCK * WIDTH, params.dtype)
     block = np.empty(BLOCK * columns * WIDTH, params.dtype)
@@ -128,6 +129,12 @@ def residuals(
         gather_rows(rows, orders, 0, first, count, source, order_of, places, block)
         write_residuals(block, count, columns - 1, flat, 0, u)
         copy(u, count, target, first * WIDTH)
+
+
+@njit(error_model="numpy")
+def in_order(length):
+    """The order (1, 1, n) of rows as they are stored."""
+    return np.arange(length).reshape(1, 1, length)
 
 
 @njit(error_model="numpy")
