@@ -127,7 +127,11 @@ class _Descent:
         self.steps = 0
 
     def run(
-        self, orders: Permutations, order_of: Permutations, epochs: int, psis: Numbers | None = None
+        self,
+        orders: Permutations,
+        order_of: Permutations,
+        epochs: int,
+        row_gradients: Numbers | None = None,
     ) -> Numbers:
         """Parameters (E, K, P, WIDTH) at the ends of `epochs` epochs in `orders` (O, E or 1, n)."""
         path = np.empty((epochs, *self.state.shape), self.state.dtype)
@@ -148,7 +152,7 @@ class _Descent:
             self.first_nonfinite,
             self.steps,
             path,
-            np.empty((0, WIDTH), self.state.dtype) if psis is None else psis,
+            np.empty((0, *self.state.shape[1:]), path.dtype) if row_gradients is None else row_gradients,
         )
         self.steps += epochs * -(-self.visited // self.batch_size)
         return path
@@ -183,11 +187,9 @@ class _RearrangedDescents:
             order = rearrangement.order(Standing(drawn, self._residuals(), None))
             return self._run(_as_kernel_takes_it(order), None)
         order = _as_kernel_takes_it(rearrangement.order(Standing(drawn, None, self.last)))
-        psis = np.zeros(order.shape, self.rows.dtype)
-        params = self._run(order, psis)
-        visited = self.rows[self.source[:, None], order, :-1]  # (G, n, P)
-        gradients = psis[..., None] * visited
-        before = np.zeros_like(params) if self.last is None else self.last.gradients.mean(axis=1)
+        gradients = np.zeros((order.shape[1], self.rows.shape[2] - 1, len(order)), self.rows.dtype)
+        params = self._run(order, gradients)
+        before = np.zeros_like(params.T) if self.last is None else self.last.mean
         self.last = LastEpoch(order, gradients, before)
         return params
 
@@ -196,14 +198,17 @@ class _RearrangedDescents:
         """The step (G,) at which a lane's parameters first were not finite, or 0."""
         return self._by_lane([descent.first_nonfinite[0] for descent in self.descents]).astype(np.int64)
 
-    def _run(self, order: Permutations, psis: Numbers | None) -> Numbers:
+    def _run(self, order: Permutations, gradients: Numbers | None) -> Numbers:
+        """Parameters (G, P) after an epoch in `order` (G, n); `gradients` (n, P, G) is filled."""
         ends = []
         for tile, descent in zip(self.tiles, self.descents, strict=True):
-            seen = None if psis is None else np.zeros((order.shape[1], WIDTH), psis.dtype)
+            if gradients is None:
+                ends.append(descent.run(order[:, None], tile.streams, 1)[0, 0].T)
+                continue
+            seen = np.zeros((*gradients.shape[:2], WIDTH), gradients.dtype)
             ends.append(descent.run(order[:, None], tile.streams, 1, seen)[0, 0].T)
-            if psis is not None and seen is not None:
-                _, slots = tile.taken
-                psis[tile.streams[slots]] = seen.T[slots]
+            _, slots = tile.taken
+            gradients[..., tile.streams[slots]] = seen[..., slots]
         return self._by_lane(ends)
 
     def _residuals(self) -> Numbers:

@@ -185,8 +185,8 @@ def _walk(
             order = rearrangement.order(Standing(drawn, None, last))
             gradients = rows.new_zeros(*order.shape, descent.model.parameters)
             descent.watched_epoch(_visit(rows, order), gradients)
-            before = np.zeros_like(gradients[:, 0]) if last is None else last.gradients.mean(axis=1)
-            last = LastEpoch(order, gradients.numpy(), before)
+            seen = gradients.permute(1, 2, 0).contiguous().numpy()
+            last = LastEpoch(order, seen, np.zeros_like(seen[0]) if last is None else last.mean)
         yield
 
 

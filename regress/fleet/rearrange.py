@@ -7,6 +7,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from regress.numerics.linear_algebra import halving_sum
+
 Permutations = NDArray[np.intp]
 Numbers = NDArray[Any]  # of the training dtype
 
@@ -20,8 +22,14 @@ class LastEpoch:
     """
 
     visited: Permutations  # (G, n)
-    gradients: Numbers  # (G, n, P)
-    mean_before: Numbers  # (G, P), the mean gradient of the epoch before that; at first 0
+    gradients: Numbers  # (n, P, G)
+    mean_before: Numbers  # (P, G), the mean gradient of the epoch before that; at first 0
+
+    @property
+    def mean(self) -> Numbers:
+        """The epoch's mean gradient (P, G)."""
+        total = halving_sum(np.moveaxis(self.gradients, 0, -1))
+        return np.asarray(total / self.gradients.dtype.type(len(self.gradients)))
 
 
 @dataclass(frozen=True)

@@ -30,11 +30,13 @@ _lock = RLock()
 
 @dataclass(frozen=True)
 class Kernels:
-    """The entry points of `linear_models`, compiled for one dtype."""
+    """The entry points of `linear_models` and `balance`, compiled for one dtype."""
 
     descend: Compiled
     mean_loss: Compiled
     residuals: Compiled
+    balance: Compiled
+    place_at_ends: Compiled
 
 
 def load(dtype: Dtype) -> Kernels | None:
@@ -85,7 +87,7 @@ def _load(dtype: Dtype) -> Kernels | None:
     try:
         from numba import types
 
-        from regress.kernels import linear_models
+        from regress.kernels import balance, linear_models
         from regress.kernels.elementwise import signature
 
         number = getattr(types, dtype)
@@ -93,22 +95,22 @@ def _load(dtype: Dtype) -> Kernels | None:
         vector, matrix = number[::1], number[:, ::1]
         cube, places = number[:, :, ::1], types.intp[::1]
         loss = (apply, vector, vector, types.boolean)
-        signatures = {
-            "descend": (
-                *loss,
-                *(cube, types.intp[:, :, ::1], places, places),
-                *(types.intp, types.intp, cube),
-                *(cube, matrix, types.intp[:, ::1], types.intp),
-                *(number[:, :, :, ::1], matrix),
-            ),
-            "mean_loss": (*loss, cube, places, cube, matrix),
-            "residuals": (cube, places, matrix, matrix),
-        }
+        orders, flags = types.intp[:, ::1], types.boolean[:, ::1]
+        descend = (
+            *loss,
+            *(cube, types.intp[:, :, ::1], places, places),
+            *(types.intp, types.intp, cube),
+            *(cube, matrix, types.intp[:, ::1], types.intp),
+            *(number[:, :, :, ::1], cube),
+        )
         return Kernels(
-            **{
-                name: _compile(getattr(linear_models, name), types.void(*arguments))
-                for name, arguments in signatures.items()
-            }
+            descend=_compile(linear_models.descend, types.void(*descend)),
+            mean_loss=_compile(linear_models.mean_loss, types.void(*loss, cube, places, cube, matrix)),
+            residuals=_compile(linear_models.residuals, types.void(cube, places, matrix, matrix)),
+            balance=_compile(
+                balance.balance, types.void(cube, types.float64[:, ::1], types.float64[::1], flags)
+            ),
+            place_at_ends=_compile(balance.place_at_ends, types.void(orders, flags, orders)),
         )
     except Exception as error:  # Numba has many
         _say_once(f"linear models are trained by torch: {_reason(error)}")

@@ -34,7 +34,7 @@ def descend(
     first_nonfinite,  # (K, WIDTH) that step, counted from 1
     steps_before,  # steps made in earlier calls
     path,  # (E, K, P, WIDTH) receives the parameters at each epoch's end
-    psis,  # (n, WIDTH) receives psi of each visited row of the last epoch in layer 0; or (0, WIDTH)
+    row_gradients,  # (n, P, WIDTH) receives those of layer 0 in the last epoch, by visit; or (0, P, WIDTH)
 ):
     """Trains the models of a tile for E epochs; a model stops where a parameter becomes non-finite."""
     columns = rows.shape[2]
@@ -62,8 +62,10 @@ def descend(
                     if is_scaled:
                         multiply(u, count, scale)
                     add_gradient(block, count, size, u, gradients, layer * size * WIDTH)
-                if len(psis):
-                    copy(u, count, psis.reshape(-1), first * WIDTH)
+                if len(row_gradients):
+                    write_row_gradients(
+                        block, count, size, u, row_gradients.reshape(-1), first * size * WIDTH
+                    )
             step += 1
             rate = rates[0 if stop - start == batch_size else 1].reshape(-1)
             for layer in range(layers):
@@ -200,6 +202,16 @@ def add_gradient(block, count, size, u, gradients, of):
             x += width
         at = of + column * WIDTH
         store(gradients, at, load(gradients, at) + total)
+
+
+@njit(error_model="numpy")
+def write_row_gradients(block, count, size, u, target, at):
+    """target[at:] (count, P, WIDTH) = psi x of each row."""
+    for row in range(count):
+        psi = load(u, row * WIDTH)
+        for column in range(size):
+            x = load(block, (row * (size + 1) + column) * WIDTH)
+            store(target, at + (row * size + column) * WIDTH, psi * x)
 
 
 @njit(error_model="numpy")

@@ -1,5 +1,7 @@
 """Least squares by Householder reflections, with sums taken by halving: no BLAS, no LAPACK."""
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -10,10 +12,10 @@ _DEPENDENT = 1e-11  # a column of which less than this share is left after the c
 _SWEEPS = 60  # Jacobi's method needs some ten
 
 
-def halving_sum(terms: Floats) -> Floats:
+def halving_sum(terms: NDArray[Any]) -> NDArray[Any]:
     """Sum (...) over the last axis of terms (..., n): halves are added until one number is left."""
     if not terms.shape[-1]:
-        return np.zeros(terms.shape[:-1])
+        return np.zeros(terms.shape[:-1], terms.dtype)
     while (count := terms.shape[-1]) > 1:
         half = count // 2
         total = terms[..., :half] + terms[..., half : 2 * half]

@@ -1,11 +1,12 @@
 """Orders that help: rows so visited that the gradients' partial sums stay small.
 
-Each lane watches the gradient of every row as it passes, splits the rows by signs that keep a running
-sum small, and visits the next epoch's left ones forwards, then the right ones backwards (herding;
+Each lane keeps the gradient of every row that it visits, splits the rows by signs that keep a running sum
+small, and in the next epoch visits the left ones forwards, then the right ones backwards (herding;
 Lu, Guo, De Sa 2022, "GraB"; Cooper et al. 2023, pairs).
 """
 
 from abc import abstractmethod
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,8 @@ from numpy.typing import NDArray
 from pydantic.dataclasses import dataclass
 
 from regress.fleet.rearrange import LastEpoch, Rearrangement, Standing
+from regress.kernels import balance
+from regress.kernels.compiler import load
 from regress.orders.drawn import Shuffled
 from regress.orders.order import Order, Permutations
 from regress.problems.data import Data
@@ -27,7 +30,7 @@ Signs = NDArray[np.bool_]
 class _Balanced(Order):
     @abstractmethod
     def goes_left(self, last: LastEpoch) -> Signs:
-        """Whether the row (G, n) visited j-th goes to the left end of the next epoch."""
+        """Whether the row visited j-th goes to the left end of the next epoch (n, G)."""
 
     def permutations(
         self, data: Data, model: Model, seed: int, epochs: int, batch_size: int
@@ -42,9 +45,9 @@ class _Balanced(Order):
         if (last := standing.last) is None:
             return standing.drawn
         left = self.goes_left(last)
-        turn = np.arange(left.shape[1])
-        ends = np.argsort(np.where(left, turn, 2 * len(turn) - turn), axis=1)
-        return np.take_along_axis(last.visited, ends, axis=1)
+        order = np.empty(last.visited.shape, np.intp)
+        _kernel("place_at_ends", last.gradients)(np.ascontiguousarray(last.visited), left, order)
+        return order
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -55,7 +58,7 @@ class Grab(_Balanced):
     name = "grab"
 
     def goes_left(self, last: LastEpoch) -> Signs:
-        return _balance(last.gradients - last.mean_before[:, None])
+        return _balance(last.gradients - last.mean_before)
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -65,29 +68,25 @@ class PairBalance(_Balanced):
     name = "pair-balance"
 
     def goes_left(self, last: LastEpoch) -> Signs:
-        pairs = last.gradients.shape[1] // 2
-        first, second = last.gradients[:, : 2 * pairs : 2], last.gradients[:, 1 : 2 * pairs : 2]
-        left = np.ones(last.visited.shape, bool)  # an odd row out ends up in the middle
-        left[:, : 2 * pairs : 2] = _balance(first - second)
-        left[:, 1 : 2 * pairs : 2] = ~left[:, : 2 * pairs : 2]
+        pairs = len(last.gradients) // 2
+        first, second = last.gradients[: 2 * pairs : 2], last.gradients[1 : 2 * pairs : 2]
+        left = np.ones(last.visited.T.shape, bool)  # an odd row out ends up in the middle
+        left[: 2 * pairs : 2] = _balance(first - second)
+        left[1 : 2 * pairs : 2] = ~left[: 2 * pairs : 2]
         return left
 
 
 def _balance(vectors: NDArray[Any]) -> Signs:
-    """For vectors (G, n, P) one by one: whether s . v <= 0 (G, n), s being the signed sum so far."""
-    each = vectors.transpose(1, 2, 0).astype(np.float64)
-    total = np.zeros(each.shape[1:])
-    left = np.empty((each.shape[2], each.shape[0]), bool)
-    with np.errstate(over="ignore", invalid="ignore"):  # of a lane that left the numbers
-        for j, vector in enumerate(each):
-            left[:, j] = _dot(total, vector) <= 0
-            total += np.where(left[:, j], vector, -vector)
+    """For vectors (n, P, G) one by one: whether s . v <= 0 (n, G), s being the signed sum so far."""
+    _, size, lanes = vectors.shape
+    left = np.empty((len(vectors), lanes), bool)
+    with np.errstate(over="ignore", invalid="ignore"):  # of a lane that became non-finite
+        _kernel("balance", vectors)(vectors, np.zeros((size, lanes)), np.empty(lanes), left)
     return left
 
 
-def _dot(a: Floats, b: Floats) -> Floats:
-    """Sum over the first axis, term by term: the same roundings however many lanes there are."""
-    total = np.multiply(a[0], b[0])
-    for i in range(1, len(a)):
-        total += a[i] * b[i]
-    return np.asarray(total)
+def _kernel(name: str, vectors: NDArray[Any]) -> Callable[..., None]:
+    """A function of `regress.kernels.balance`, compiled where that can be done."""
+    kernels = load("float32" if vectors.dtype == np.float32 else "float64")
+    function: Callable[..., None] = getattr(kernels or balance, name)
+    return function

@@ -165,10 +165,10 @@ def test_balancing_keeps_partial_sums_below_those_of_reshuffling(order: Order) -
     assert rearrangement is not None
     gradients = rng.normal(size=(20, 500, 3)) + 2.0
     drawn = np.stack([rng.permutation(500) for _ in range(20)])
-    mean = gradients.mean(axis=1)
+    mean = gradients.mean(axis=1).T
     visited = drawn
     for _ in range(5):  # herding sharpens an order from epoch to epoch
-        seen = np.take_along_axis(gradients, visited[..., None], axis=1)
+        seen = np.take_along_axis(gradients, visited[..., None], axis=1).transpose(1, 2, 0).copy()
         visited = rearrangement.order(Standing(drawn, None, LastEpoch(visited, seen, mean)))
     assert (np.sort(visited, axis=1) == np.arange(500)).all()
     balanced_sums = [prefix_sums(g, o) for g, o in zip(gradients, visited, strict=True)]
@@ -178,7 +178,7 @@ def test_balancing_keeps_partial_sums_below_those_of_reshuffling(order: Order) -
 
 def test_balancing_by_hand() -> None:
     # s = 0: row 4 left, s = 1: row 1 right, s = 0: row 3 left, s = -2: row 0 left, s = -1: row 2 left.
-    seen = np.array([1.0, 1.0, -2.0, 1.0, 1.0]).reshape(1, 5, 1)
+    seen = np.array([1.0, 1.0, -2.0, 1.0, 1.0]).reshape(5, 1, 1)
     visited = np.array([[4, 1, 3, 0, 2]])
     standing = Standing(visited, None, LastEpoch(visited, seen, np.zeros((1, 1))))
     assert Grab().rearrangement(2).order(standing).tolist() == [[4, 3, 0, 2, 1]]
