@@ -22,13 +22,8 @@ def bits(n: int, seed: int, purpose: str, replicate: int = 0, index: int = 0) ->
     """`n` raw 64-bit words of the stream (seed, purpose, replicate, index)."""
     word = int.from_bytes(blake2b(purpose.encode(), digest_size=8).digest(), "little")
     generator = _generator()
-    generator.state = {
-        **_FRESH,
-        "state": {
-            "counter": np.array([0, 0, index, replicate], np.uint64),
-            "key": np.array([seed, word], np.uint64),
-        },
-    }
+    counter, key = np.array([0, 0, index, replicate], np.uint64), np.array([seed, word], np.uint64)
+    generator.state = _FRESH | {"state": {"counter": counter, "key": key}}
     return generator.random_raw(n)
 
 
