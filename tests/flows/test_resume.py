@@ -269,7 +269,9 @@ def await_line(process: subprocess.Popen[str], part: str) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_command_says_how_to_go_on(workplace: Path, number: signal.Signals) -> None:
-    arguments = ["run", "default", "--set", "replicates=2", "--set", "epochs=2"]
+    # Enough trials that most are still to be tracked when the signal comes, however slow this process is.
+    fields = ["lrs=.001,.003,.01,.03,.1,.3,1,3", "replicates=2", "epochs=2"]
+    arguments = ["run", "default", *(part for field in fields for part in ("--set", field))]
     with start(workplace, *arguments) as process:
         await_line(process, "trials tracked")
         process.send_signal(number)
@@ -277,7 +279,7 @@ def test_an_interrupted_command_says_how_to_go_on(workplace: Path, number: signa
         assert process.returncode == 130
         assert output.splitlines()[-1] == (
             "regress: interrupted; resume with:"
-            " regress run default --set replicates=2 --set epochs=2 --resume"
+            f" regress run default {' '.join(f'--set {field}' for field in fields)} --resume"
         )
         assert "Traceback" not in output
     store = open_store()
@@ -286,13 +288,13 @@ def test_an_interrupted_command_says_how_to_go_on(workplace: Path, number: signa
     (run,) = store.client.search_runs([found.experiment_id], "tags.`regress.kind` = 'study'")
     assert run.info.status == "KILLED"
     before = trials(store.client, run)
-    assert 0 < len(before) < 324
+    assert 0 < len(before) < 648
     with start(workplace, *arguments, "--resume") as process:
         output, _ = process.communicate(timeout=250)
         assert process.returncode == 0, output
         assert f"Resuming the execution {run.info.run_id}." in output
     assert before.items() <= trials(store.client, run).items()
-    assert len(trials(store.client, run)) == 324
+    assert len(trials(store.client, run)) == 648
 
 
 def test_a_server_that_goes_away_ends_with_75_and_its_return_is_enough(workplace: Path) -> None:
