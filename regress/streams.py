@@ -65,5 +65,9 @@ def normals_by_replicate(n: int, seed: int, purpose: str, replicates: Iterable[i
 
 def permutation(n: int, seed: int, purpose: str, replicate: int = 0, index: int = 0) -> NDArray[np.intp]:
     """A uniform permutation of 0..n-1: the ranks of `n` raw words."""
-    # Stable: what else would decide between two equal words depends on the processor.
-    return np.argsort(bits(n, seed, purpose, replicate, index), kind="stable")
+    # The lowest bits of each word make room for its index: sorting numbers takes half as long as sorting
+    # their indices, and no two are equal.
+    mask = np.uint64((1 << max(n - 1, 0).bit_length()) - 1)
+    words = (bits(n, seed, purpose, replicate, index) & ~mask) | np.arange(n, dtype=np.uint64)
+    words.sort()
+    return (words & mask).astype(np.intp)

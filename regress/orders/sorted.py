@@ -2,7 +2,7 @@
 
 from abc import abstractmethod
 from functools import partial
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,7 @@ from regress.problems.model import Model
 from regress.text import STRICT
 
 Floats = NDArray[np.float64]
+Numbers = NDArray[Any]  # of any dtype
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -35,7 +36,11 @@ class _Sorted(Order):
 
     @abstractmethod
     def score(self, residual: Floats) -> Floats:
-        """What to sort by, ascending; `residual` is prediction minus target."""
+        """What to sort batches by, ascending, as its mean; `residual` is prediction minus target."""
+
+    def row_score(self, residual: Numbers) -> Numbers:
+        """What to sort single rows by: whatever grows with their score."""
+        return self.score(residual)
 
     def places(self, count: int) -> Permutations:
         """Which of the `count` sorted things comes when."""
@@ -47,9 +52,10 @@ class _Sorted(Order):
         drawn = Shuffled().permutations(data, model, seed, epochs, batch_size)
         if self.surrogate == "self":
             return drawn
-        score = self.score(residuals(self.surrogate, data, model, seed))
+        residual = residuals(self.surrogate, data, model, seed)
         if self.level == "example":
-            return np.broadcast_to(self._rows(score)[:, None], drawn.shape)
+            return np.broadcast_to(self._rows(self.row_score(residual))[:, None], drawn.shape)
+        score = self.score(residual)
         return np.stack([self._batches(score, epoch, batch_size) for epoch in drawn.swapaxes(0, 1)], axis=1)
 
     def rearrangement(self, batch_size: int) -> Rearrangement | None:
@@ -68,14 +74,13 @@ class _Sorted(Order):
 
     def _rearranged(self, standing: Standing, batch_size: int) -> Permutations:
         assert standing.residual is not None, "asked for"
-        score = self.score(standing.residual.astype(np.float64))
         if self.level == "example":
-            return self._rows(score)
-        return self._batches(score, standing.drawn, batch_size)
+            return self._rows(self.row_score(standing.residual))
+        return self._batches(self.score(standing.residual.astype(np.float64)), standing.drawn, batch_size)
 
-    def _rows(self, score: Floats) -> Permutations:
+    def _rows(self, score: Numbers) -> Permutations:
         """Row indices (R, n) by score (R, n)."""
-        return np.argsort(score, axis=-1, kind="stable")[..., self.places(score.shape[-1])]
+        return sort_rows(score)[..., self.places(score.shape[-1])]
 
     def _batches(self, score: Floats, drawn: Permutations, batch_size: int) -> Permutations:
         """The order `drawn` (R, n) with its full batches sorted by their mean score."""
@@ -97,6 +102,9 @@ class EasyToHard(_Sorted):
     def score(self, residual: Floats) -> Floats:
         return _square(residual)
 
+    def row_score(self, residual: Numbers) -> Numbers:
+        return np.abs(residual)
+
 
 @dataclass(frozen=True, config=STRICT)
 class HardToEasy(_Sorted):
@@ -107,6 +115,9 @@ class HardToEasy(_Sorted):
     def score(self, residual: Floats) -> Floats:
         return -_square(residual)
 
+    def row_score(self, residual: Numbers) -> Numbers:
+        return -np.abs(residual)
+
 
 @dataclass(frozen=True, config=STRICT)
 class OscillatingIn(_Sorted):
@@ -116,6 +127,9 @@ class OscillatingIn(_Sorted):
 
     def score(self, residual: Floats) -> Floats:
         return _square(residual)
+
+    def row_score(self, residual: Numbers) -> Numbers:
+        return np.abs(residual)
 
     def places(self, count: int) -> Permutations:
         halves = np.arange(count) // 2
@@ -140,6 +154,19 @@ class Signed(_Sorted):
 
     def score(self, residual: Floats) -> Floats:
         return -residual
+
+
+def sort_rows(score: Numbers) -> Permutations:
+    """Indices (R, n) that sort each row of score (R, n), equal ones as they are stored, nan last."""
+    if score.dtype != np.float32:
+        return np.argsort(score, axis=-1, kind="stable")
+    # A float32 and its index fit into one integer, and integers sort three times as fast as indices.
+    numbers = np.where(np.isnan(score), np.float32(np.nan), score + np.float32(0))  # -0 is 0
+    raw = numbers.view(np.uint32)
+    ascending = np.where(raw >> 31, ~raw, raw | np.uint32(1 << 31))
+    keys = (ascending.astype(np.uint64) << np.uint64(32)) | np.arange(score.shape[-1], dtype=np.uint64)
+    keys.sort(axis=-1)
+    return (keys & np.uint64(0xFFFFFFFF)).astype(np.intp)
 
 
 def _square(residual: Floats) -> Floats:
