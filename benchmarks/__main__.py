@@ -1,6 +1,6 @@
 """Runs benchmarks, and prints how many times better this project does than its peers."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from enum import StrEnum
 from importlib import import_module
 from pathlib import Path
@@ -9,13 +9,14 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from benchmarks.measure import Result, as_json, table
+from benchmarks.measure import Missing, Result, as_json, table
 
 
 class Name(StrEnum):
     """A file of this folder, and the function in it that measures."""
 
     TRAINING = "training"
+    COMPILED = "compiled"
     ORDERS = "orders"
     PLOTS = "plots"
     STUDY = "study"
@@ -32,7 +33,7 @@ def main(
 ) -> None:
     """Measure this project beside its peers, both sides taking turns in one run."""
     console = Console()
-    results: list[Result] = []
+    results: list[Result | Missing] = []
     for name in names or Name:
         with console.status(f"measuring {name}"):
             results += _benchmark(name)()
@@ -43,9 +44,9 @@ def main(
         json.write_text(as_json(results) + "\n")
 
 
-def _benchmark(name: Name) -> Callable[[], list[Result]]:
+def _benchmark(name: Name) -> Callable[[], Sequence[Result | Missing]]:
     """Imported here, since each needs libraries that take seconds to import."""
-    benchmark: Callable[[], list[Result]] = getattr(import_module(f"benchmarks.{name}"), name)
+    benchmark: Callable[[], Sequence[Result | Missing]] = getattr(import_module(f"benchmarks.{name}"), name)
     return benchmark
 
 

@@ -52,6 +52,14 @@ class Result:
         return self.ours / self.peer if self.more_is_better else self.peer / self.ours
 
 
+@dataclass(frozen=True)
+class Missing:
+    """A peer that is not installed, and how it would be."""
+
+    name: str
+    note: str
+
+
 def take_turns(rounds: int, sides: Sequence[Side]) -> list[Floats]:
     """Seconds for one unit of each side's work, round by round, after a round that is not counted."""
     seconds = [[_seconds(side) for side in sides] for _ in range(1 + rounds)]
@@ -64,12 +72,15 @@ def _seconds(side: Side) -> float:
     return (time.perf_counter() - began) / side.work
 
 
-def table(results: Sequence[Result]) -> Table:
+def table(results: Sequence[Result | Missing]) -> Table:
     """Medians, their ratio, and the least and greatest ratio of a round."""
     shown = Table("benchmark", box=box.SIMPLE_HEAD)
     for column in ("ours", "peer", "unit", "ratio", "by round"):
         shown.add_column(column, justify="left" if column == "unit" else "right")
     for result in results:
+        if isinstance(result, Missing):
+            shown.add_row(result.name, *["–"] * 5)
+            continue
         ours, peer, ratio, low, high = map(
             _short,
             (result.our_median, result.peer_median, result.ratio, result.rounds.min(), result.rounds.max()),
@@ -78,7 +89,7 @@ def table(results: Sequence[Result]) -> Table:
     return shown
 
 
-def as_json(results: Sequence[Result]) -> str:
+def as_json(results: Sequence[Result | Missing]) -> str:
     """The medians and their ratio, by the benchmark's name."""
     content = {
         result.name: {
@@ -88,6 +99,7 @@ def as_json(results: Sequence[Result]) -> str:
             "unit": result.unit,
         }
         for result in results
+        if isinstance(result, Result)
     }
     return json.dumps(content, indent=1, ensure_ascii=False)
 

@@ -19,7 +19,9 @@ Numbers = NDArray[Any]  # of the training dtype
 Floats = NDArray[np.float64]
 Permutations = NDArray[np.intp]
 
-_REARRANGED = 1 << 18  # rows of lanes that order their epochs themselves, held at once
+_REARRANGED = (
+    1 << 15
+)  # rows of lanes that order their epochs themselves, at once: their arrays fit the cache
 
 
 @dataclass(frozen=True)
@@ -207,8 +209,8 @@ class _RearrangedDescents:
                 continue
             seen = np.zeros((*gradients.shape[:2], WIDTH), gradients.dtype)
             ends.append(descent.run(order[:, None], tile.streams, 1, seen)[0, 0].T)
-            _, slots = tile.taken
-            gradients[..., tile.streams[slots]] = seen[..., slots]
+            own = slice(tile.streams[0], tile.streams[0] + len(tile.taken[1]))  # in its first slots
+            gradients[..., own] = seen[..., : own.stop - own.start]
         return self._by_lane(ends)
 
     def _residuals(self) -> Numbers:
