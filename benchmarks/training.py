@@ -25,7 +25,7 @@ STUDY = Study(name="training", lrs=tuple(np.geomspace(0.003, 0.3, 128).tolist())
 BATCH_SIZE = STUDY.batch_sizes[0]
 FITS = len(STUDY.lrs) * STUDY.replicates
 ROUNDS = 15
-LOOPS, REGRESSORS = 2, 64  # fits a round: every side takes tenths of a second
+STUDIES, LOOPS, REGRESSORS = 8, 2, 64  # a round: every side takes tenths of a second
 
 
 def training() -> list[Result]:
@@ -34,9 +34,9 @@ def training() -> list[Result]:
     fleet, threads, alone, loop, sgd = take_turns(
         ROUNDS,
         [
-            Side(_fleet(data, _train_and_evaluate), FITS),
-            Side(_fleet(data, _train_and_evaluate, threads=2), FITS),
-            Side(_fleet(data, train_shard), FITS),
+            Side(_fleet(data, _train_and_evaluate), STUDIES * FITS),
+            Side(_fleet(data, _train_and_evaluate, threads=2), STUDIES * FITS),
+            Side(_fleet(data, train_shard), STUDIES * FITS),
             Side(lambda: [autograd_fit(data, r, lr) for r, lr in _sample(LOOPS)], LOOPS),
             Side(lambda: [sgd_regressor_fit(data, r, lr) for r, lr in _sample(REGRESSORS)], REGRESSORS),
         ],
@@ -92,10 +92,13 @@ def _fleet(data: Data, work: Work, threads: int = 1) -> Callable[[], object]:
     """All our fits: the rows are shuffled, which the peers do too, then shard by shard `work` is done."""
     cut = shards(STUDY)
 
-    def call() -> object:
-        order = Shuffled().permutations(data, STUDY.problem.model, STUDY.seed, STUDY.epochs, BATCH_SIZE)
+    def call() -> None:
         with ThreadPoolExecutor(threads) as pool:
-            return list(pool.map(lambda shard: work(shard, data, order), cut))
+            for _ in range(STUDIES):
+                order = Shuffled().permutations(
+                    data, STUDY.problem.model, STUDY.seed, STUDY.epochs, BATCH_SIZE
+                )
+                list(pool.map(lambda shard, order=order: work(shard, data, order), cut))
 
     return call
 

@@ -55,43 +55,42 @@ def train_compiled(
     rows: Numbers,
     orders: Permutations,
     start: Floats,
-    lrs: Sequence[float],
+    lrs: Floats,
     schedule: Schedule,
     rearrangement: Rearrangement | None,
     scale: Floats | None,
-) -> tuple[Numbers, NDArray[np.int64]]:
-    """Paths (E, L, R, P) and first non-finite steps (L, R) of L lanes on R streams, all of one loss.
+    lanes: Permutations,
+    params: Numbers,
+    first_nonfinite: NDArray[np.int64],
+) -> None:
+    """Trains some lanes on R streams, all of one loss.
 
-    `rows` (R, n, C) in the training dtype, `orders` (R, E, n), `start` (L, R, P), `scale` (R,).
+    `rows` (R, n, C) in the training dtype, `orders` (R, E, n), `start` (L, R, P), `lrs` (L,), `scale` (R,).
+    Of `params` (E, L, R, P) and `first_nonfinite` (L, R) what belongs to `lanes` is filled.
     """
-    count, streams, size = start.shape
-    params = np.empty((orders.shape[1], count, streams, size), rows.dtype)
-    first_nonfinite = np.zeros((count, streams), np.int64)
+    streams, epochs, length = orders.shape
     if rearrangement is None:
         repeats = orders.strides[1] == 0  # one order for all epochs, which need not be copied for each
         shared = _as_kernel_takes_it(orders[:, :1] if repeats else orders)
-        rates = np.repeat(np.array(lrs)[:, None], streams, axis=1)
-        for tile in tiles(streams, count):
-            descent = _Descent(engine, tile, tile.streams, rows, start, rates, schedule, scale)
-            path = descent.run(shared, tile.streams, orders.shape[1])
+        rates = np.repeat(lrs[lanes, None], streams, axis=1)
+        for tile in tiles(streams, len(lanes)):
+            descent = _Descent(engine, tile, tile.streams, rows, start[lanes], rates, schedule, scale)
+            path = descent.run(shared, tile.streams, epochs)
             layers, slots = tile.taken
-            lanes, own = tile.lanes[layers, slots], tile.streams[slots]
-            params[:, lanes, own] = path[:, layers, :, slots].swapaxes(0, 1)
-            first_nonfinite[lanes, own] = descent.first_nonfinite[layers, slots]
-        return params, first_nonfinite
+            at = lanes[tile.lanes[layers, slots]], tile.streams[slots]
+            params[:, *at] = path[:, layers, :, slots].swapaxes(0, 1)
+            first_nonfinite[at] = descent.first_nonfinite[layers, slots]
+        return
     # Every lane has an order of its own: it is the only one of its stream.
-    lanes, own = (index.ravel() for index in np.indices((count, streams)))
-    most = max(WIDTH, _REARRANGED // rows.shape[1])
-    for first in range(0, len(lanes), most):
-        part = slice(first, first + most)
-        at = lanes[part], own[part]
-        descents = _RearrangedDescents(
-            engine, rows, own[part], start[at], np.array(lrs)[lanes[part]], schedule, scale
-        )
-        for epoch in range(orders.shape[1]):
-            params[epoch, *at] = descents.run_epoch(orders[own[part], epoch], rearrangement)
+    places, own = (index.ravel() for index in np.indices((len(lanes), streams)))
+    most = max(WIDTH, _REARRANGED // length)
+    for first in range(0, len(places), most):
+        source = own[first : first + most]
+        at = lanes[places[first : first + most]], source
+        descents = _RearrangedDescents(engine, rows, source, start[at], lrs[at[0]], schedule, scale)
+        for epoch in range(epochs):
+            params[epoch, *at] = descents.run_epoch(orders[source, epoch], rearrangement)
         first_nonfinite[at] = descents.first_nonfinite
-    return params, first_nonfinite
 
 
 def _as_kernel_takes_it(orders: Permutations) -> Permutations:

@@ -56,21 +56,23 @@ def train(
     shape = (len(lanes), replicates, model.parameters)
     if start.shape != shape:
         raise ValueError(f"start has shape {start.shape}, expected {shape}: lanes, streams, parameters")
-    params = torch.empty(epochs, *shape, dtype=rows.dtype)
-    first_nonfinite = np.zeros(shape[:2], np.int64)
     numbers = rows.contiguous().numpy()
+    params = np.empty((epochs, *shape), numbers.dtype)
+    first_nonfinite = np.zeros(shape[:2], np.int64)
+    lrs = np.array([lane.lr for lane in lanes])
     for loss, own in lanes_by_loss([lane.loss for lane in lanes]):
-        lrs, scale = [lanes[i].lr for i in own], scales.get(loss)
+        scale = scales.get(loss)
         if engine := compiled_engine(model, loss, numbers.dtype):
-            path, first_nonfinite[own] = train_compiled(
-                engine, numbers, orders, start[own], lrs, schedule, rearrangement, scale
+            train_compiled(
+                *(engine, numbers, orders, start, lrs, schedule, rearrangement, scale),
+                *(np.array(own), params, first_nonfinite),
             )
-            params[:, own] = torch.from_numpy(path)
         else:
             params[:, own], first_nonfinite[own] = train_general(
-                model, loss, rows, orders, start[own], lrs, schedule, rearrangement, scale
+                *(model, loss, rows, orders, start[own], lrs[own], schedule, rearrangement, scale)
             )
-    return Trajectory(params.masked_fill_(params.isnan(), torch.nan), first_nonfinite)
+    params[np.isnan(params)] = np.nan
+    return Trajectory(torch.from_numpy(params), first_nonfinite)
 
 
 def mean_loss(
@@ -102,5 +104,7 @@ def residuals(model: Model, rows: torch.Tensor, params: Floats) -> Floats:
 
 def lanes_by_loss(losses: Sequence[Loss]) -> Iterator[tuple[Loss, list[int]]]:
     """Each loss once, and the lanes that train by it."""
-    for loss in dict.fromkeys(losses):
-        yield loss, [i for i, other in enumerate(losses) if other == loss]
+    groups: dict[Loss, list[int]] = {}
+    for i, loss in enumerate(losses):
+        groups.setdefault(loss, []).append(i)
+    yield from groups.items()

@@ -6,6 +6,7 @@ alone, and sums over rows add halves to each other, so that a lane's bits do not
 
 from collections.abc import Iterator, Sequence
 from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
@@ -30,14 +31,14 @@ def train_general(
     rows: torch.Tensor,
     orders: Permutations,
     start: Floats,
-    lrs: Sequence[float],
+    lrs: Floats,
     schedule: Schedule,
     rearrangement: Rearrangement | None,
     scale: Floats | None,
-) -> tuple[torch.Tensor, NDArray[np.int64]]:
+) -> tuple[NDArray[Any], NDArray[np.int64]]:
     """Paths (E, L, R, P) and first non-finite steps (L, R) of L lanes on R streams, all of one loss.
 
-    `rows` (R, n, C) in the training dtype, `orders` (R, E, n), `start` (L, R, P), `scale` (R,).
+    `rows` (R, n, C) in the training dtype, `orders` (R, E, n), `start` (L, R, P), `lrs` (L,), `scale` (R,).
     """
     count, streams, size = start.shape
     params = torch.empty(orders.shape[1], count, streams, size, dtype=rows.dtype)
@@ -61,7 +62,7 @@ def train_general(
             steps = descent.finite_steps[:, 0].T.numpy()
             total = orders.shape[1] * len(descent.steps)
             first_nonfinite[lanes, part] = np.where(steps < total, steps + 1, 0)
-    return params, first_nonfinite
+    return params.numpy(), first_nonfinite
 
 
 def mean_loss_general(
@@ -95,9 +96,9 @@ def _residuals(model: Model, rows: torch.Tensor, params: Floats) -> Iterator[tup
         yield lanes, model.residual(rows, model.state(torch.from_numpy(params[lanes].T[None])))
 
 
-def _steps(schedule: Schedule, rows: torch.Tensor, lrs: Sequence[float]) -> list[Step]:
+def _steps(schedule: Schedule, rows: torch.Tensor, lrs: Floats) -> list[Step]:
     cuts = schedule.steps(rows.shape[1])
-    rates = {divisor: torch.tensor(lrs, dtype=torch.float64) / divisor for _, divisor in cuts}
+    rates = {divisor: torch.from_numpy(lrs / divisor) for _, divisor in cuts}
     return [(cut, rates[divisor].to(rows.dtype).view(1, 1, -1)) for cut, divisor in cuts]
 
 
