@@ -1,8 +1,9 @@
 """What an order costs a fit beside shuffling: its permutations, and training in them.
 
 The fits are those of `training`, 2,048 at once, so that rows are shared by as many models as in a large
-study. Where each model arranges its own epochs there are 256: these share no rows, and what one costs
-depends little on how many there are from there on.
+study. Where each model orders its own epochs there are 256: these share no rows, and what one costs
+depends little on how many there are from there on. They are measured beside shuffled models that share
+nothing either, too: one to a stream, each with permutations of its own.
 """
 
 from collections.abc import Callable
@@ -27,11 +28,25 @@ EVERY: dict[str, Order] = {name: order() for name, order in ORDERS.items() if or
 def orders() -> list[Result]:
     """Each order with its defaults, and what its surrogates and levels cost."""
     data = STUDY.problem.draw(STUDY.seed, STUDY.replicates)
-    shuffled, *others = take_turns(ROUNDS, [_side(order, data) for order in (Shuffled(), *EVERY.values())])
-    return [
-        Result(f"orders/{name}", 1e6 * seconds, 1e6 * shuffled, "µs/fit", _note(order))
-        for (name, order), seconds in zip(EVERY.items(), others, strict=True)
-    ]
+    alone = STUDY.model_copy(update={"lrs": STUDY.lrs[:1], "replicates": FEW * STUDY.replicates})
+    own_data = alone.problem.draw(alone.seed, alone.replicates)
+    shuffled, shuffled_alone, *others = take_turns(
+        ROUNDS,
+        [
+            _side(Shuffled(), data),
+            Side(_training(alone, own_data), alone.replicates),
+            *(_side(order, data) for order in EVERY.values()),
+        ],
+    )
+    found = []
+    for (name, order), seconds in zip(EVERY.items(), others, strict=True):
+        found.append(Result(f"orders/{name}", 1e6 * seconds, 1e6 * shuffled, "µs/fit", _note(order)))
+        if _is_its_own(order):
+            note = f"{order}; the peer is shuffled, one model to a stream"
+            found.append(
+                Result(f"orders/{name}-alone", 1e6 * seconds, 1e6 * shuffled_alone, "µs/fit", note)
+            )
+    return found
 
 
 def _side(order: Order, data: Data) -> Side:

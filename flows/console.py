@@ -18,6 +18,7 @@ from rich.progress import (
 from rich.table import Table
 
 from regress.headline import RANKINGS, cell, number, ratio, span, strongest, sure
+from regress.kernels.compiler import are_on_disk
 from tasks.progress import Listener, Unit
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ _GRID = ("contamination", "loss", "lr", "sigma", "order", "batch_size")
 _FINALS = ("val_median_abs_residual", "final_param_error", "excess_risk", "diverged_fraction")
 _CELL = ("contamination", "loss", "lr", "sigma", "batch")
 _TEXTS = ("contamination", "loss", "order", "exercise", "fit", "quantity", "verdict", "by")
+_COMPILING = "compiling training code, once on this machine"
 _DONE: dict[Unit, str] = {"lanes": "trained", "trials": "tracked", "exercises": "tracked"}
 
 
@@ -50,11 +52,20 @@ def progress(console: Console, totals: Mapping[Unit, int]) -> Iterator[Listener]
         tasks = {
             unit: bars.add_task(f"{unit} {_DONE[unit]}", total=total) for unit, total in totals.items()
         }
-        yield lambda unit, count: bars.advance(tasks[unit], count)
+        compiling = None if are_on_disk() else bars.add_task(_COMPILING, total=None)
+
+        def advance(unit: Unit, count: int) -> None:
+            if compiling is not None:
+                bars.update(compiling, visible=False)
+            bars.advance(tasks[unit], count)
+
+        yield advance
 
 
 def _plain(console: Console, totals: Mapping[Unit, int]) -> Listener:
     done = dict.fromkeys(totals, 0)
+    if not are_on_disk():
+        console.print(_COMPILING)
 
     def advance(unit: Unit, count: int) -> None:
         before, total = done[unit], totals[unit]

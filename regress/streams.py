@@ -5,7 +5,8 @@ stream can be opened without drawing another, so a trial's draws depend on nothi
 NumPy promises the raw bits, not the distributions of `Generator`; what is made of them is made here.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from hashlib import blake2b
 from threading import local
 from typing import Any
@@ -20,30 +21,38 @@ Floats = NDArray[np.float64]
 
 def bits(n: int, seed: int, purpose: str, replicate: int = 0, index: int = 0) -> NDArray[np.uint64]:
     """`n` raw 64-bit words of the stream (seed, purpose, replicate, index)."""
-    word = int.from_bytes(blake2b(purpose.encode(), digest_size=8).digest(), "little")
-    generator = _generator()
-    counter, key = np.array([0, 0, index, replicate], np.uint64), np.array([seed, word], np.uint64)
-    generator.state = _FRESH | {"state": {"counter": counter, "key": key}}
-    return generator.random_raw(n)
+    return _thread.bits(n, seed, _word(purpose), replicate, index)
 
 
-# What a fresh generator's state is beside key and counter. Setting it takes half as long as making one.
-_FRESH: Any = {
-    "bit_generator": "Philox",
-    "buffer": np.zeros(4, np.uint64),
-    "buffer_pos": 4,
-    "has_uint32": 0,
-    "uinteger": 0,
-}
-_threads = local()
+@lru_cache
+def _word(purpose: str) -> int:
+    return int.from_bytes(blake2b(purpose.encode(), digest_size=8).digest(), "little")
 
 
-def _generator() -> np.random.Philox:
-    """The generator of this thread, in whatever state."""
-    if not hasattr(_threads, "generator"):
-        _threads.generator = np.random.Philox(0)
-    generator: np.random.Philox = _threads.generator
-    return generator
+class _Generator(local):
+    """One generator a thread, whose state is set: making another takes longer than drawing 1,000 words."""
+
+    def __init__(self) -> None:
+        self.philox = np.random.Philox(0)
+        self.counter = np.zeros(4, np.uint64)
+        self.key = np.zeros(2, np.uint64)
+        self.state: Any = {
+            "bit_generator": "Philox",
+            "state": {"counter": self.counter, "key": self.key},
+            "buffer": np.zeros(4, np.uint64),
+            "buffer_pos": 4,  # nothing is left in it
+            "has_uint32": 0,
+            "uinteger": 0,
+        }
+
+    def bits(self, n: int, seed: int, word: int, replicate: int, index: int) -> NDArray[np.uint64]:
+        self.counter[2], self.counter[3] = index, replicate
+        self.key[0], self.key[1] = seed, word
+        self.philox.state = self.state
+        return self.philox.random_raw(n)
+
+
+_thread = _Generator()
 
 
 def uniforms(n: int, seed: int, purpose: str, replicate: int = 0, index: int = 0) -> Floats:
@@ -65,9 +74,23 @@ def normals_by_replicate(n: int, seed: int, purpose: str, replicates: Iterable[i
 
 def permutation(n: int, seed: int, purpose: str, replicate: int = 0, index: int = 0) -> NDArray[np.intp]:
     """A uniform permutation of 0..n-1: the ranks of `n` raw words."""
+    return np.asarray(permutations(n, seed, purpose, [replicate], [index])[0, 0])
+
+
+def permutations(
+    n: int, seed: int, purpose: str, replicates: Sequence[int], indices: Sequence[int]
+) -> NDArray[np.intp]:
+    """The permutations (R, I, n) of the streams of all replicates and indices, ranked at once."""
+    words = np.empty((len(replicates), len(indices), n), np.uint64)
+    for row, replicate in zip(words, replicates, strict=True):
+        for target, index in zip(row, indices, strict=True):
+            target[:] = bits(n, seed, purpose, replicate, index)
     # The lowest bits of each word make room for its index: sorting numbers takes half as long as sorting
     # their indices, and no two are equal.
     mask = np.uint64((1 << max(n - 1, 0).bit_length()) - 1)
-    words = (bits(n, seed, purpose, replicate, index) & ~mask) | np.arange(n, dtype=np.uint64)
-    words.sort()
-    return (words & mask).astype(np.intp)
+    words &= ~mask
+    words |= np.arange(n, dtype=np.uint64)
+    words.sort(axis=-1)
+    words &= mask
+    order: NDArray[np.intp] = words.view(np.int64).astype(np.intp, copy=False)
+    return order

@@ -35,6 +35,11 @@ class Shuffled(_Drawn):
     def epoch(self, rows: int, seed: int, replicate: int, epoch: int) -> Permutations:
         return streams.permutation(rows, seed, "order", replicate, epoch)
 
+    def permutations(
+        self, data: Data, model: Model, seed: int, epochs: int, batch_size: int
+    ) -> Permutations:
+        return streams.permutations(data.rows, seed, "order", data.indices, range(epochs))
+
 
 @dataclass(frozen=True, config=STRICT)
 class ShuffleOnce(_Drawn):

@@ -36,7 +36,14 @@ class Affine(Model):
     def table(self, x: Floats, y: Floats, dtype: torch.dtype) -> torch.Tensor:
         """Columns: the features, a one for the intercept, minus the target."""
         check_targets(x, y)
-        return torch.from_numpy(np.concatenate([self._inputs(x), -y[..., None]], axis=-1)).to(dtype)
+        rows = torch.empty(*y.shape, self.parameters + 1, dtype=dtype)
+        columns = rows.numpy()  # of the same memory: filled and rounded in one pass
+        with np.errstate(over="ignore"):  # what float32 cannot hold is infinite there
+            columns[..., : self.features] = x
+            if self.intercept:
+                columns[..., self.features] = 1.0
+            np.negative(y, out=columns[..., -1], casting="same_kind")
+        return rows
 
     def predict(self, x: Floats, params: Floats) -> Floats:
         return multiply(self._inputs(x), params)
