@@ -16,7 +16,7 @@ from torch.utils.data import DataLoader, TensorDataset
 from benchmarks.measure import Floats, Result, Side, take_turns
 from regress.orders import Shuffled
 from regress.problems import Data
-from regress.shards import Shard, evaluate_shard, shards, train_shard
+from regress.shards import Shard, evaluate_shard, measure_shard, shards, train_shard
 from regress.study import Study
 
 Work = Callable[[Shard, Data, NDArray[np.intp]], object]
@@ -29,23 +29,26 @@ STUDIES, LOOPS, REGRESSORS = 8, 2, 64  # a round: every side takes tenths of a s
 
 
 def training() -> list[Result]:
-    """Training alone and training with its metrics, against peers that do the same."""
+    """Training alone, with its metrics, and with all that a study keeps, against peers that do the same."""
     data = STUDY.problem.draw(STUDY.seed, STUDY.replicates)
-    fleet, threads, alone, loop, sgd = take_turns(
+    fleet, threads, kept, alone, loop, sgd = take_turns(
         ROUNDS,
         [
+            Side(_fleet(data, _train_and_measure), STUDIES * FITS),
+            Side(_fleet(data, _train_and_measure, threads=2), STUDIES * FITS),
             Side(_fleet(data, _train_and_evaluate), STUDIES * FITS),
-            Side(_fleet(data, _train_and_evaluate, threads=2), STUDIES * FITS),
             Side(_fleet(data, train_shard), STUDIES * FITS),
             Side(lambda: [autograd_fit(data, r, lr) for r, lr in _sample(LOOPS)], LOOPS),
             Side(lambda: [sgd_regressor_fit(data, r, lr) for r, lr in _sample(REGRESSORS)], REGRESSORS),
         ],
     )
     whole = "training, then losses and errors at each epoch's end; ours also digests of the parameters"
+    rows = "the same, and ours also quantiles over replicates and the rows of results.parquet"
     only = "training alone on both sides; scikit-learn steps row by row, it has no minibatches"
     return [
         Result("training/autograd-loop", 1e6 * fleet, 1e6 * loop, "µs/fit", whole),
         Result("training/two-threads", 1e6 * threads, 1e6 * loop, "µs/fit", "ours in 2 threads"),
+        Result("training/with-rows", 1e6 * kept, 1e6 * loop, "µs/fit", rows),
         Result("training/sklearn-sgd", 1e6 * alone, 1e6 * sgd, "µs/fit", only),
     ]
 
@@ -107,6 +110,10 @@ def _sample(fits: int) -> list[tuple[int, float]]:
     """Replicates and learning rates, spread over the study's."""
     lrs = STUDY.lrs[:: len(STUDY.lrs) // fits]
     return [(i % STUDY.replicates, lr) for i, lr in enumerate(lrs)]
+
+
+def _train_and_measure(shard: Shard, data: Data, order: NDArray[np.intp]) -> object:
+    return measure_shard(shard, data, data, train_shard(shard, data, order))
 
 
 def _train_and_evaluate(shard: Shard, data: Data, order: NDArray[np.intp]) -> object:

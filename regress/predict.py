@@ -117,7 +117,7 @@ def _squares(shard: Shard, data: Data, clean: Data) -> _Squares:
     return _Squares(
         z=z,
         y=data.train_y,
-        fit=np.stack([model.least_squares(*pair) for pair in zip(data.train_x, data.train_y, strict=True)]),
+        fit=model.least_squares(data.train_x, data.train_y),
         w_star=target(trial.problem, L2(), clean),
         edges={name: edge / _summed(shard.schedule) for name, edge in edges.items()},
     )

@@ -52,13 +52,17 @@ def triangular_factor(rows: Floats) -> Floats:
 
 
 def least_squares(z: Floats, y: Floats) -> Floats:
-    """The w (P,) of least |zw - y|, z (n, P), y (n,), and of these the shortest where columns depend."""
-    size = z.shape[1]
-    factor = triangular_factor(np.column_stack([z, y]))
-    r, right = factor[:size, :size], factor[:size, size]
-    if len(r) == size and _is_independent(r):
-        return _back_substitute(r, right)
-    return _shortest_solution(r, right, max(z.shape))
+    """The w (..., P) of least |zw - y|, z (..., n, P), y (..., n); where columns depend, the shortest."""
+    size = z.shape[-1]
+    factors = triangular_factor(np.concatenate([z, y[..., None]], axis=-1))
+    result = np.empty((*z.shape[:-2], size))
+    for place in np.ndindex(z.shape[:-2]):
+        r, right = factors[place][:size, :size], factors[place][:size, size]
+        if len(r) == size and _is_independent(r):
+            result[place] = _back_substitute(r, right)
+        else:
+            result[place] = _shortest_solution(r, right, max(z.shape[-2:]))
+    return result
 
 
 def _is_independent(r: Floats) -> bool:

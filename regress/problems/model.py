@@ -46,7 +46,7 @@ class Model(ABC):
 
     @abstractmethod
     def least_squares(self, x: Floats, y: Floats) -> Floats:
-        """The parameters (P,) of least squared error on features x (n, F) and targets y (n,)."""
+        """The parameters (..., P) of least squared error on features x (..., n, F), targets y (..., n)."""
 
     def state(self, w: torch.Tensor) -> torch.Tensor:
         """Parameters w (G, P, T), over what constant rows the products need."""

@@ -79,7 +79,11 @@ class PlanckModel(Model):
         return radiance(x[..., 0], self.temperature(params)) / self.unit
 
     def least_squares(self, x: Floats, y: Floats) -> Floats:
-        # In log T, from the temperature whose radiance peaks where the intensities do.
+        fits = [self._least_squares(x[place], y[place]) for place in np.ndindex(y.shape[:-1])]
+        return np.reshape(fits, (*y.shape[:-1], 1))
+
+    def _least_squares(self, x: Floats, y: Floats) -> Floats:
+        """Of one replicate (n, F), (n,): in log T, from where the radiance peaks as the intensities do."""
         guess = 2.897771955e-3 / x[y.argmax(), 0]
         peak = y.max()
 
