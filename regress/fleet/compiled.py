@@ -2,13 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from regress.fleet.lane import Training
 from regress.fleet.rearrange import LastEpoch, Rearrangement, Standing
-from regress.fleet.schedule import Schedule
 from regress.fleet.tiles import Tile, tiles
 from regress.kernels import WIDTH
 from regress.kernels.compiler import Compiled, Dtype, Kernels, load, load_elementwise
@@ -19,77 +19,84 @@ Numbers = NDArray[Any]  # of the training dtype
 Floats = NDArray[np.float64]
 Permutations = NDArray[np.intp]
 
-_REARRANGED = (
-    1 << 15
-)  # rows of lanes that order their epochs themselves, at once: their arrays fit the cache
+# Rows of lanes that order their epochs themselves, computed at once: their arrays fit the cache.
+_REARRANGED = 1 << 15
 
 
 @dataclass(frozen=True)
 class Engine:
-    """The kernels for lanes of one loss and dtype."""
+    """The kernels for lanes of one loss and dtype; `apply` computes its psi, or its rho."""
 
     kernels: Kernels
-    rho: Compiled
-    psi: Compiled
+    apply: Compiled
     constants: Numbers  # (c,)
     is_scaled: bool
 
 
-def compiled_engine(model: Model, loss: Loss, dtype: np.dtype[Any]) -> Engine | None:
-    """What trains this model by this loss; None where that is torch: another model, no scalar form."""
+def compiled_engine(
+    model: Model, loss: Loss, dtype: np.dtype[Any], part: Literal["rho", "psi"]
+) -> Engine | None:
+    """What trains this model by psi, or measures it by rho; None where that is torch."""
     form = loss.scalar_form
     if not model.is_linear or form is None:
         return None
     name: Dtype = "float32" if dtype == np.float32 else "float64"
     kernels = load(name)
-    rho, psi = (load_elementwise(function, len(loss.constants), name) for function in (form.rho, form.psi))
-    if kernels is None or rho is None or psi is None:
+    apply = load_elementwise(getattr(form, part), len(loss.constants), name)
+    if kernels is None or apply is None:
         return None
     with np.errstate(over="ignore"):  # a constant beyond float32 is infinite there
         constants = np.array(loss.constants, dtype)
-    return Engine(kernels, rho, psi, constants, loss.is_scaled)
+    return Engine(kernels, apply, constants, loss.is_scaled)
 
 
 def train_compiled(
+    engine: Engine, training: Training, rearrangement: Rearrangement | None
+) -> tuple[Numbers, NDArray[np.int64]]:
+    """Paths (E, L, R, P) and first non-finite steps (L, R)."""
+    shape = training.start.shape
+    params = np.empty((training.orders.shape[1], *shape), training.rows.dtype)
+    first_nonfinite = np.zeros(shape[:2], np.int64)
+    if rearrangement is None:
+        _train_in_shared_orders(engine, training, params, first_nonfinite)
+    else:
+        _train_in_own_orders(engine, training, rearrangement, params, first_nonfinite)
+    return params, first_nonfinite
+
+
+def _train_in_shared_orders(
+    engine: Engine, training: Training, params: Numbers, first_nonfinite: NDArray[np.int64]
+) -> None:
+    """All lanes of a stream visit its rows in the same order."""
+    streams, epochs, _ = training.orders.shape
+    repeats = training.orders.strides[1] == 0  # one order for all epochs, which need not be copied for each
+    orders = _as_kernel_takes_it(training.orders[:, :1] if repeats else training.orders)
+    lrs = np.repeat(training.lrs[:, None], streams, axis=1)
+    for tile in tiles(streams, len(lrs)):
+        descent = _Descent(engine, training, tile, tile.streams, training.start, lrs)
+        path = descent.run(orders, tile.streams, epochs)
+        layers, slots = tile.taken
+        at = tile.lanes[layers, slots], tile.streams[slots]
+        params[:, *at] = path[:, layers, :, slots].swapaxes(0, 1)
+        first_nonfinite[at] = descent.first_nonfinite[layers, slots]
+
+
+def _train_in_own_orders(
     engine: Engine,
-    rows: Numbers,
-    orders: Permutations,
-    start: Floats,
-    lrs: Floats,
-    schedule: Schedule,
-    rearrangement: Rearrangement | None,
-    scale: Floats | None,
-    lanes: Permutations,
+    training: Training,
+    rearrangement: Rearrangement,
     params: Numbers,
     first_nonfinite: NDArray[np.int64],
 ) -> None:
-    """Trains some lanes on R streams, all of one loss.
-
-    `rows` (R, n, C) in the training dtype, `orders` (R, E, n), `start` (L, R, P), `lrs` (L,), `scale` (R,).
-    Of `params` (E, L, R, P) and `first_nonfinite` (L, R) what belongs to `lanes` is filled.
-    """
-    streams, epochs, length = orders.shape
-    if rearrangement is None:
-        repeats = orders.strides[1] == 0  # one order for all epochs, which need not be copied for each
-        shared = _as_kernel_takes_it(orders[:, :1] if repeats else orders)
-        rates = np.repeat(lrs[lanes, None], streams, axis=1)
-        for tile in tiles(streams, len(lanes)):
-            descent = _Descent(engine, tile, tile.streams, rows, start[lanes], rates, schedule, scale)
-            path = descent.run(shared, tile.streams, epochs)
-            layers, slots = tile.taken
-            at = lanes[tile.lanes[layers, slots]], tile.streams[slots]
-            params[:, *at] = path[:, layers, :, slots].swapaxes(0, 1)
-            first_nonfinite[at] = descent.first_nonfinite[layers, slots]
-        return
-    # Every lane has an order of its own: it is the only one of its stream.
-    places, own = (index.ravel() for index in np.indices((len(lanes), streams)))
-    most = max(WIDTH, _REARRANGED // length)
-    for first in range(0, len(places), most):
-        source = own[first : first + most]
-        at = lanes[places[first : first + most]], source
-        descents = _RearrangedDescents(engine, rows, source, start[at], lrs[at[0]], schedule, scale)
-        for epoch in range(epochs):
-            params[epoch, *at] = descents.run_epoch(orders[source, epoch], rearrangement)
+    """Every lane has orders of its own, as the only one of its stream."""
+    lanes, streams = (index.ravel() for index in np.indices(first_nonfinite.shape))
+    most = max(WIDTH, _REARRANGED // training.orders.shape[2])
+    for first in range(0, len(lanes), most):
+        at = lanes[first : first + most], streams[first : first + most]
+        descents = _RearrangedDescents(engine, training, *at)
+        for epoch in range(len(params)):
+            drawn = training.orders[at[1], epoch]
+            params[epoch, *at] = descents.run_epoch(drawn, rearrangement)
         first_nonfinite[at] = descents.first_nonfinite
 
 
@@ -104,24 +111,24 @@ class _Descent:
     def __init__(
         self,
         engine: Engine,
+        training: Training,
         tile: Tile,
         source: Permutations,
-        rows: Numbers,
         start: Floats,
         lrs: Floats,
-        schedule: Schedule,
-        scale: Floats | None,
     ) -> None:
         """Starts at `start` (L, S, P) with learning rates (L, S), for L lanes on S streams of a tile.
 
-        `source` (WIDTH,) says which of `rows` (R, n, C) a slot reads.
+        `source` (WIDTH,) says which of the rows (R, n, C) a slot reads.
         """
+        rows, schedule = training.rows, training.schedule
         length, dtype = rows.shape[1], rows.dtype
         lr = tile.place(lrs)
         self.engine, self.rows, self.source = engine, rows, source
         self.batch_size, self.visited = schedule.batch_size, schedule.visited(length)
         self.rates = np.stack([lr / divisor for divisor in schedule.divisors(length)]).astype(dtype)
-        self.scale = np.ones(WIDTH, dtype) if scale is None else scale[source].astype(dtype)
+        scale = np.ones(len(rows)) if training.scale is None else training.scale
+        self.scale = scale[source].astype(dtype)
         self.state = np.ascontiguousarray(tile.place(start).swapaxes(1, 2), dtype)  # (K, P, WIDTH)
         self.stopped = np.zeros(tile.lanes.shape, dtype)
         self.first_nonfinite = np.zeros(tile.lanes.shape, np.intp)
@@ -137,7 +144,7 @@ class _Descent:
         """Parameters (E, K, P, WIDTH) at the ends of `epochs` epochs in `orders` (O, E or 1, n)."""
         path = np.empty((epochs, *self.state.shape), self.state.dtype)
         self.engine.kernels.descend(
-            self.engine.psi,
+            self.engine.apply,
             self.engine.constants,
             self.scale,
             self.engine.is_scaled,
@@ -163,23 +170,16 @@ class _RearrangedDescents:
     """G lanes that order each epoch themselves, by their residuals or gradients."""
 
     def __init__(
-        self,
-        engine: Engine,
-        rows: Numbers,
-        source: Permutations,
-        start: Floats,
-        lrs: Floats,
-        schedule: Schedule,
-        scale: Floats | None,
+        self, engine: Engine, training: Training, lanes: Permutations, source: Permutations
     ) -> None:
-        """`source` (G,) is which of `rows` (R, n, C) a lane reads; `start` (G, P), `lrs` (G,)."""
-        self.rows, self.source = rows, source
+        """Lane `lanes` (G,) of the training on its stream `source` (G,)."""
+        self.rows, self.source = training.rows, source
         self.last: LastEpoch | None = None
         self.tiles = list(tiles(len(source), 1))
         # The streams of these tiles are the lanes, with one lane each.
+        start, lrs = training.start[lanes, source][None], training.lrs[lanes][None]
         self.descents = [
-            _Descent(engine, tile, source[tile.streams], rows, start[None], lrs[None], schedule, scale)
-            for tile in self.tiles
+            _Descent(engine, training, tile, source[tile.streams], start, lrs) for tile in self.tiles
         ]
 
     def run_epoch(self, drawn: Permutations, rearrangement: Rearrangement) -> Numbers:
@@ -239,7 +239,7 @@ def mean_loss_compiled(engine: Engine, rows: Floats, params: Floats, scale: Floa
         layers, slots = tile.taken
         means = np.empty(tile.lanes.shape)
         engine.kernels.mean_loss(
-            engine.rho,
+            engine.apply,
             engine.constants,
             np.ones(WIDTH) if scale is None else scale[tile.streams],
             engine.is_scaled,

@@ -19,7 +19,7 @@ from regress.fleet.compiled import (
     train_compiled,
 )
 from regress.fleet.general import mean_loss_general, residuals_general, train_general
-from regress.fleet.lane import Lane, Trajectory
+from regress.fleet.lane import Lane, Training, Trajectory
 from regress.fleet.rearrange import Rearrangement
 from regress.fleet.schedule import Schedule
 from regress.kernels.compiler import load
@@ -48,7 +48,8 @@ def train(
     `rows` (R, n, C) as the model's `table` gives them, its dtype being the one trained in; `orders`
     (R, E, n) the row indices of each epoch; `start` (L, R, P) the initial parameters. With a
     `rearrangement` each lane orders its epochs itself. `scales` holds the residuals' scale on each stream
-    (R,) for the losses that ask for it. Raises ValueError where `start` has another shape.
+    (R,) for the losses that ask for it. Raises ValueError where `start` has another shape
+    or `orders` name rows that there are not.
 
     Of nan there is one here: its sign and payload would depend on the instructions that made it.
     """
@@ -56,21 +57,20 @@ def train(
     shape = (len(lanes), replicates, model.parameters)
     if start.shape != shape:
         raise ValueError(f"start has shape {start.shape}, expected {shape}: lanes, streams, parameters")
+    if orders.size and not 0 <= orders.min() <= orders.max() < rows.shape[1]:
+        raise ValueError(f"orders hold indices outside the {rows.shape[1]} rows")
     numbers = rows.contiguous().numpy()
     params = np.empty((epochs, *shape), numbers.dtype)
     first_nonfinite = np.zeros(shape[:2], np.int64)
     lrs = np.array([lane.lr for lane in lanes])
     for loss, own in lanes_by_loss([lane.loss for lane in lanes]):
-        scale = scales.get(loss)
-        if engine := compiled_engine(model, loss, numbers.dtype):
-            train_compiled(
-                *(engine, numbers, orders, start, lrs, schedule, rearrangement, scale),
-                *(np.array(own), params, first_nonfinite),
-            )
-        else:
-            params[:, own], first_nonfinite[own] = train_general(
-                *(model, loss, rows, orders, start[own], lrs[own], schedule, rearrangement, scale)
-            )
+        training = Training(numbers, orders, start[own], lrs[own], schedule, scales.get(loss))
+        engine = compiled_engine(model, loss, numbers.dtype, "psi")
+        params[:, own], first_nonfinite[own] = (
+            train_compiled(engine, training, rearrangement)
+            if engine
+            else train_general(model, loss, training, rearrangement)
+        )
     params[np.isnan(params)] = np.nan
     return Trajectory(torch.from_numpy(params), first_nonfinite)
 
@@ -83,7 +83,7 @@ def mean_loss(
     result = np.empty(params.shape[:3])
     for loss, own in lanes_by_loss(losses):
         columns, scale = params[:, own].reshape(-1, replicates, size), scales.get(loss)
-        engine: Engine | None = compiled_engine(model, loss, params.dtype)
+        engine: Engine | None = compiled_engine(model, loss, params.dtype, "rho")
         means = (
             mean_loss_compiled(engine, rows.contiguous().numpy(), columns, scale)
             if engine

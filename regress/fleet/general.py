@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from regress.fleet.lane import Training
 from regress.fleet.rearrange import LastEpoch, Rearrangement, Standing
 from regress.fleet.schedule import Schedule
 from regress.losses import Loss, scaled_psi, scaled_rho
@@ -26,22 +27,13 @@ _MEASURED = 1 << 15  # the same for metrics: 256 KiB in float64
 
 
 def train_general(
-    model: Model,
-    loss: Loss,
-    rows: torch.Tensor,
-    orders: Permutations,
-    start: Floats,
-    lrs: Floats,
-    schedule: Schedule,
-    rearrangement: Rearrangement | None,
-    scale: Floats | None,
+    model: Model, loss: Loss, training: Training, rearrangement: Rearrangement | None
 ) -> tuple[NDArray[Any], NDArray[np.int64]]:
-    """Paths (E, L, R, P) and first non-finite steps (L, R) of L lanes on R streams, all of one loss.
-
-    `rows` (R, n, C) in the training dtype, `orders` (R, E, n), `start` (L, R, P), `lrs` (L,), `scale` (R,).
-    """
-    count, streams, size = start.shape
-    params = torch.empty(orders.shape[1], count, streams, size, dtype=rows.dtype)
+    """Paths (E, L, R, P) and first non-finite steps (L, R)."""
+    count, streams, size = training.start.shape
+    rows, schedule = torch.from_numpy(training.rows), training.schedule
+    epochs = training.orders.shape[1]
+    params = torch.empty(epochs, count, streams, size, dtype=rows.dtype)
     first_nonfinite = np.zeros((count, streams), np.int64)
     # A lane that orders its epochs itself shares its rows with no other.
     width = count if rearrangement is None else 1
@@ -52,16 +44,15 @@ def train_general(
             part = slice(first, first + most)
             descent = _Descent(
                 model,
-                _psi(loss, None if scale is None else scale[part], rows.dtype),
-                torch.from_numpy(start[lanes, part]).permute(1, 2, 0).to(rows.dtype),
-                _steps(schedule, rows, lrs[lanes]),
+                _psi(loss, None if training.scale is None else training.scale[part], rows.dtype),
+                torch.from_numpy(training.start[lanes, part]).permute(1, 2, 0).to(rows.dtype),
+                _steps(schedule, rows, training.lrs[lanes]),
             )
-            walk = _walk(descent, rows[part], orders[part], rearrangement)
+            walk = _walk(descent, rows[part], training.orders[part], rearrangement)
             for epoch, _ in enumerate(walk):
                 params[epoch, lanes, part] = descent.w.permute(2, 0, 1)
             steps = descent.finite_steps[:, 0].T.numpy()
-            total = orders.shape[1] * len(descent.steps)
-            first_nonfinite[lanes, part] = np.where(steps < total, steps + 1, 0)
+            first_nonfinite[lanes, part] = np.where(steps < epochs * len(descent.steps), steps + 1, 0)
     return params.numpy(), first_nonfinite
 
 

@@ -1,11 +1,13 @@
 """What a model trains with, and what its training comes to."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from regress.fleet.schedule import Schedule
 from regress.losses import Loss
 
 
@@ -15,6 +17,18 @@ class Lane:
 
     loss: Loss
     lr: float
+
+
+@dataclass(frozen=True)
+class Training:
+    """What L lanes of one loss on R streams are trained from."""
+
+    rows: NDArray[Any]  # (R, n, C) in the training dtype
+    orders: NDArray[np.intp]  # (R, E, n) row indices
+    start: NDArray[np.float64]  # (L, R, P)
+    lrs: NDArray[np.float64]  # (L,)
+    schedule: Schedule
+    scale: NDArray[np.float64] | None  # (R,) of the residuals, for a loss that asks for it
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,6 @@ Where Numba is missing or cannot compile, there are no kernels: this is said onc
 """
 
 import logging
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -159,9 +158,8 @@ def _cache_folder(files: frozenset[Path]) -> Iterator[bool]:
     if folder is None:
         yield False
         return
-    before = config.CACHE_DIR
     with FileLock(folder / "lock"):
-        config.CACHE_DIR = str(folder)
+        before, config.CACHE_DIR = config.CACHE_DIR, str(folder)
         try:
             yield True
         finally:
@@ -171,12 +169,14 @@ def _cache_folder(files: frozenset[Path]) -> Iterator[bool]:
 @lru_cache
 def _writable_folder(files: frozenset[Path]) -> Path | None:
     """A folder for this version of the sources, since Numba looks at one file's date alone."""
+    from filelock import FileLock
+
     try:
         folder = home() / "kernels" / _sources_digest(files)
         folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
+        with FileLock(folder / "lock"):
             return folder
-    except (InputError, OSError) as error:
+    except (InputError, OSError, NotImplementedError) as error:  # the last where files cannot be locked
         _say_once(f"kernels are compiled anew by each process: {_reason(error)}")
         return None
 

@@ -169,7 +169,7 @@ def test_a_loss_is_trained_alike_by_both_engines(loss: Loss, features: int) -> N
         patch.setattr("regress.fleet.engines.compiled_engine", lambda *_: None)
         other = train(**arguments)
     torch.testing.assert_close(one.params, other.params, rtol=1e-12, atol=1e-12)
-    engine = compiled_engine(arguments["model"], loss, np.dtype(np.float64))
+    engine = compiled_engine(arguments["model"], loss, np.dtype(np.float64), "psi")
     assert (engine is None) == (loss.scalar_form is None)
 
 
@@ -421,6 +421,14 @@ def test_a_start_of_another_shape_is_refused(shape: tuple[int, ...]) -> None:
     arguments = affine(2, 30, 3, DIVERGING, Schedule(4, "mean", "weight"))
     with pytest.raises(ValueError, match="start has shape"):
         train(**arguments | {"start": np.zeros(shape)})
+
+
+@pytest.mark.parametrize("index", [-1, 30])
+def test_an_order_that_leaves_the_rows_is_refused(index: int) -> None:
+    arguments = affine(2, 30, 3, DIVERGING, Schedule(4, "mean", "weight"))
+    arguments["orders"][1, 0, 7] = index
+    with pytest.raises(ValueError, match="outside the 30 rows"):
+        train(**arguments)
 
 
 def test_an_own_model_is_trained_by_autograd() -> None:
