@@ -88,11 +88,14 @@ def _fits(lrs: int) -> Fits:
 def _ours(fits: Fits, threads: int) -> Train:
     model = Linear().model
     rows = model.table(fits.x.astype(float), fits.y.astype(float), torch.float32)
-    parts = np.array_split(np.arange(len(fits.lrs)), threads)
+    schedule, loss = Schedule(BATCH_SIZE, "mean", "drop"), L2()
+    parts = [
+        ([Lane(loss, float(lr)) for lr in fits.lrs[chosen]], fits.start[chosen].astype(float))
+        for chosen in np.array_split(np.arange(len(fits.lrs)), threads)
+    ]
 
-    def part(chosen: NDArray[np.intp]) -> NDArray[Any]:
-        lanes = [Lane(L2(), float(lr)) for lr in fits.lrs[chosen]]
-        start, schedule = fits.start[chosen].astype(float), Schedule(BATCH_SIZE, "mean", "drop")
+    def part(given: tuple[list[Lane], NDArray[np.float64]]) -> NDArray[Any]:
+        lanes, start = given
         return train(model, rows, fits.orders, start, lanes, schedule).params[-1].numpy()
 
     def call() -> NDArray[Any]:

@@ -1,6 +1,5 @@
 """Trains and measures linear models by the compiled kernels, WIDTH lanes at a time."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -73,12 +72,11 @@ def _train_in_shared_orders(
     orders = _as_kernel_takes_it(training.orders[:, :1] if repeats else training.orders)
     lrs = np.repeat(training.lrs[:, None], streams, axis=1)
     for tile in tiles(streams, len(lrs)):
-        descent = _Descent(engine, training, tile, tile.streams, training.start, lrs)
-        path = descent.run(orders, tile.streams, epochs)
-        layers, slots = tile.taken
-        at = tile.lanes[layers, slots], tile.streams[slots]
-        params[:, *at] = path[:, layers, :, slots].swapaxes(0, 1)
-        first_nonfinite[at] = descent.first_nonfinite[layers, slots]
+        descent = _Descent(engine, training, tile, tile.source, training.start, lrs)
+        path = descent.run(orders, tile.source, epochs)
+        for epoch, reached in enumerate(path):
+            params[epoch, :, tile.streams] = tile.read(reached.swapaxes(1, 2))
+        first_nonfinite[:, tile.streams] = tile.read(descent.first_nonfinite)
 
 
 def _train_in_own_orders(
@@ -130,8 +128,8 @@ class _Descent:
         scale = np.ones(len(rows)) if training.scale is None else training.scale
         self.scale = scale[source].astype(dtype)
         self.state = np.ascontiguousarray(tile.place(start).swapaxes(1, 2), dtype)  # (K, P, WIDTH)
-        self.stopped = np.zeros(tile.lanes.shape, dtype)
-        self.first_nonfinite = np.zeros(tile.lanes.shape, np.intp)
+        self.stopped = np.zeros(lr.shape, dtype)
+        self.first_nonfinite = np.zeros(lr.shape, np.intp)
         self.steps = 0
 
     def run(
@@ -179,7 +177,7 @@ class _RearrangedDescents:
         # The streams of these tiles are the lanes, with one lane each.
         start, lrs = training.start[lanes, source][None], training.lrs[lanes][None]
         self.descents = [
-            _Descent(engine, training, tile, source[tile.streams], start, lrs) for tile in self.tiles
+            _Descent(engine, training, tile, source[tile.source], start, lrs) for tile in self.tiles
         ]
 
     def run_epoch(self, drawn: Permutations, rearrangement: Rearrangement) -> Numbers:
@@ -197,38 +195,29 @@ class _RearrangedDescents:
     @property
     def first_nonfinite(self) -> NDArray[np.int64]:
         """The step (G,) at which a lane's parameters first were not finite, or 0."""
-        return self._by_lane([descent.first_nonfinite[0] for descent in self.descents]).astype(np.int64)
+        found = zip(self.tiles, self.descents, strict=True)
+        return np.concatenate([tile.read(descent.first_nonfinite)[0] for tile, descent in found])
 
     def _run(self, order: Permutations, gradients: Numbers | None) -> Numbers:
         """Parameters (G, P) after an epoch in `order` (G, n); `gradients` (n, P, G) is filled."""
         ends = []
         for tile, descent in zip(self.tiles, self.descents, strict=True):
-            if gradients is None:
-                ends.append(descent.run(order[:, None], tile.streams, 1)[0, 0].T)
-                continue
-            seen = np.zeros((*gradients.shape[:2], WIDTH), gradients.dtype)
-            ends.append(descent.run(order[:, None], tile.streams, 1, seen)[0, 0].T)
-            own = slice(tile.streams[0], tile.streams[0] + len(tile.taken[1]))  # in its first slots
-            gradients[..., own] = seen[..., : own.stop - own.start]
-        return self._by_lane(ends)
+            shape = (len(gradients) if gradients is not None else 0, *descent.state.shape[1:])
+            seen = np.zeros(shape, descent.state.dtype)
+            reached = descent.run(order[:, None], tile.source, 1, seen)[0]
+            ends.append(tile.read(reached.swapaxes(1, 2))[0])
+            if gradients is not None:
+                gradients[..., tile.streams] = seen[..., : tile.size]
+        return np.concatenate(ends)
 
     def _residuals(self) -> Numbers:
         """Prediction minus target (G, n), by row."""
-        length = self.rows.shape[1]
         found = []
-        for descent in self.descents:
-            residual = np.empty((length, WIDTH), self.rows.dtype)
+        for tile, descent in zip(self.tiles, self.descents, strict=True):
+            residual = np.empty((self.rows.shape[1], WIDTH), self.rows.dtype)
             descent.engine.kernels.residuals(self.rows, descent.source, descent.state[0], residual)
-            found.append(residual.T)
-        return self._by_lane(found)
-
-    def _by_lane(self, by_slot: Sequence[Numbers]) -> Numbers:
-        """(G, ...) of one array (WIDTH, ...) for each tile."""
-        result = np.empty((len(self.source), *by_slot[0].shape[1:]), by_slot[0].dtype)
-        for tile, values in zip(self.tiles, by_slot, strict=True):
-            _, slots = tile.taken
-            result[tile.streams[slots]] = values[slots]
-        return result
+            found.append(residual.T[: tile.size])
+        return np.concatenate(found)
 
 
 def mean_loss_compiled(engine: Engine, rows: Floats, params: Floats, scale: Floats | None) -> Floats:
@@ -236,19 +225,19 @@ def mean_loss_compiled(engine: Engine, rows: Floats, params: Floats, scale: Floa
     count, streams, _ = params.shape
     result = np.empty((count, streams))
     for tile in tiles(streams, count):
-        layers, slots = tile.taken
-        means = np.empty(tile.lanes.shape)
+        placed = tile.place(params)
+        means = np.empty(placed.shape[:2])
         engine.kernels.mean_loss(
             engine.apply,
             engine.constants,
-            np.ones(WIDTH) if scale is None else scale[tile.streams],
+            np.ones(WIDTH) if scale is None else scale[tile.source],
             engine.is_scaled,
             rows,
-            tile.streams,
-            np.ascontiguousarray(tile.place(params).swapaxes(1, 2)),
+            tile.source,
+            np.ascontiguousarray(placed.swapaxes(1, 2)),
             means,
         )
-        result[tile.lanes[layers, slots], tile.streams[slots]] = means[layers, slots]
+        result[:, tile.streams] = tile.read(means)
     return result
 
 
@@ -258,8 +247,9 @@ def residuals_compiled(kernels: Kernels, rows: Floats, params: Floats) -> Floats
     result = np.empty((count, streams, rows.shape[1]))
     residual = np.empty((rows.shape[1], WIDTH))
     for tile in tiles(streams, count):
-        for lanes, chosen in zip(tile.lanes, tile.place(params), strict=True):
-            kernels.residuals(rows, tile.streams, np.ascontiguousarray(chosen.T), residual)
-            slots = np.flatnonzero(lanes >= 0)
-            result[lanes[slots], tile.streams[slots]] = residual.T[slots]
+        for layer, placed in enumerate(tile.place(params)):
+            kernels.residuals(rows, tile.source, np.ascontiguousarray(placed.T), residual)
+            lanes = slice(layer * tile.copies, min((layer + 1) * tile.copies, count))
+            used = residual[:, : tile.copies * tile.size].T.reshape(tile.copies, tile.size, -1)
+            result[lanes, tile.streams] = used[: lanes.stop - lanes.start]
     return result

@@ -105,6 +105,11 @@ def residuals(model: Model, rows: torch.Tensor, params: Floats) -> Floats:
 def lanes_by_loss(losses: Sequence[Loss]) -> Iterator[tuple[Loss, list[int]]]:
     """Each loss once, and the lanes that train by it."""
     groups: dict[Loss, list[int]] = {}
+    known: dict[
+        int, list[int]
+    ] = {}  # by identity: the lanes of a study share few objects, and hashing is slow
     for i, loss in enumerate(losses):
-        groups.setdefault(loss, []).append(i)
+        if (own := known.get(id(loss))) is None:
+            own = known[id(loss)] = groups.setdefault(loss, [])
+        own.append(i)
     yield from groups.items()

@@ -2,62 +2,75 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from regress.kernels import WIDTH
 
-Places = NDArray[np.intp]
+Numbers = NDArray[Any]
 
 
 @dataclass(frozen=True)
 class Tile:
-    """K layers of WIDTH slots; a slot reads one stream in all layers, so that its rows are shared.
+    """All L lanes of S neighbouring streams, in K layers of WIDTH slots.
 
-    Idle slots read a stream like others, and nobody reads them: their lane is -1.
+    A slot reads one stream in all layers, so that its rows are shared. The S streams lie side by side,
+    several times where there is room: lanes 0, 1, ... of them all, then the next lanes in the next layer.
     """
 
-    streams: Places  # (WIDTH,)
-    lanes: Places  # (K, WIDTH)
+    streams: slice
+    lanes: int
 
     @property
-    def taken(self) -> tuple[Places, Places]:
-        """The layers and slots that hold a lane."""
-        layers, slots = np.nonzero(self.lanes >= 0)
-        return layers, slots
+    def size(self) -> int:
+        """How many streams lie side by side, S."""
+        return int(self.streams.stop - self.streams.start)
 
-    def place(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Values (K, WIDTH, ...) of the slots from those of the lanes (L, R, ...); 0 in idle slots."""
-        chosen = values[self.lanes, self.streams]
-        chosen[self.lanes < 0] = 0.0
-        return chosen
+    @property
+    def copies(self) -> int:
+        """How often the streams fit into a layer."""
+        return WIDTH // self.size
+
+    @property
+    def layers(self) -> int:
+        """How many layers its lanes fill, K."""
+        return -(-self.lanes // self.copies)
+
+    @property
+    def source(self) -> NDArray[np.intp]:
+        """The stream (WIDTH,) that each slot reads; what is left over reads one of them, for nothing."""
+        return np.arange(WIDTH) % self.size + int(self.streams.start)
+
+    def place(self, values: Numbers) -> Numbers:
+        """Values (K, WIDTH, ...) of the slots, 0 if idle, from those of lanes and streams (L, R, ...)."""
+        rest = values.shape[2:]
+        placed = np.zeros((self.layers, WIDTH, *rest), values.dtype)
+        used = np.zeros((self.layers * self.copies, self.size, *rest), values.dtype)
+        used[: self.lanes] = values[:, self.streams]
+        placed[:, : self.copies * self.size] = used.reshape(self.layers, -1, *rest)
+        return placed
+
+    def read(self, placed: Numbers) -> Numbers:
+        """Values (L, S, ...) of the tile's lanes from those of its slots (K, WIDTH, ...)."""
+        used = placed[:, : self.copies * self.size]
+        return used.reshape(-1, self.size, *placed.shape[2:])[: self.lanes]
 
 
 def tiles(streams: int, lanes: int) -> Iterator[Tile]:
     """Tiles for `lanes` lanes on each of `streams` streams."""
-    group = _streams_of_a_tile(streams, lanes)
-    for first in range(0, streams, group):
-        yield _tile(np.arange(first, min(first + group, streams)), lanes)
-
-
-def _tile(streams: Places, lanes: int) -> Tile:
-    """All lanes of some streams, which are repeated while there are slots."""
-    copies = WIDTH // len(streams)
-    layers = -(-lanes // copies)
-    source = np.full(WIDTH, streams[0])
-    lane = np.full((layers, WIDTH), -1)
-    used = slice(0, copies * len(streams))
-    source[used] = np.tile(streams, copies)
-    lane[:, used] = np.arange(layers)[:, None] * copies + np.repeat(np.arange(copies), len(streams))
-    return Tile(source, np.where(lane < lanes, lane, -1))
+    size = _streams_of_a_tile(streams, lanes)
+    for first in range(0, streams, size):
+        yield Tile(slice(first, min(first + size, streams)), lanes)
 
 
 def _streams_of_a_tile(streams: int, lanes: int) -> int:
     """How many streams lie side by side: the largest number that leaves the fewest slots idle."""
 
-    def layers(group: int) -> int:
-        full, rest = divmod(streams, group)
-        return full * -(-lanes // (WIDTH // group)) + (-(-lanes // (WIDTH // rest)) if rest else 0)
+    def layers(size: int) -> int:
+        full, rest = divmod(streams, size)
+        last = Tile(slice(0, rest), lanes).layers if rest else 0
+        return full * Tile(slice(0, size), lanes).layers + last
 
     return min(range(min(streams, WIDTH), 0, -1), key=layers)

@@ -67,18 +67,22 @@ def test_a_scalar_form_is_the_same_compiled_as_in_python(loss: Loss) -> None:
 
 @given(st.integers(1, 70), st.integers(1, 40))
 def test_every_lane_has_one_slot_and_a_slot_one_stream(streams: int, lanes: int) -> None:
-    places = []
+    numbers = 1 + np.arange(lanes * streams).reshape(lanes, streams)
+    found = np.zeros_like(numbers)
     for tile in tiles(streams, lanes):
-        assert tile.lanes.shape[1] == tile.streams.shape[0] == WIDTH
-        assert ((tile.streams >= 0) & (tile.streams < streams)).all()
-        layers, slots = tile.taken
-        places += list(zip(tile.lanes[layers, slots], tile.streams[slots], strict=True))
-    assert sorted(places) == [(lane, stream) for lane in range(lanes) for stream in range(streams)]
+        placed = tile.place(numbers)
+        assert placed.shape[1:] == tile.source.shape == (WIDTH,)
+        taken = placed > 0
+        of_slot = np.broadcast_to(tile.source, placed.shape)
+        np.testing.assert_array_equal((placed[taken] - 1) % streams, of_slot[taken])
+        assert taken.sum() == lanes * tile.size
+        found[:, tile.streams] += tile.read(placed)
+    np.testing.assert_array_equal(found, numbers)
 
 
 @given(st.integers(1, 70), st.integers(1, 40))
 def test_a_third_of_the_slots_or_more_is_used_unless_one_tile_does(streams: int, lanes: int) -> None:
-    used = sum(tile.lanes.size for tile in tiles(streams, lanes))
+    used = sum(tile.layers * WIDTH for tile in tiles(streams, lanes))
     assert used <= max(3 * streams * lanes, WIDTH)
 
 
