@@ -63,10 +63,10 @@ def train(
     params = np.empty((epochs, *shape), numbers.dtype)
     first_nonfinite = np.zeros(shape[:2], np.int64)
     lrs = np.array([lane.lr for lane in lanes])
-    for loss, own in lanes_by_loss([lane.loss for lane in lanes]):
-        training = Training(numbers, orders, start[own], lrs[own], schedule, scales.get(loss))
+    for loss, indices in lanes_by_loss([lane.loss for lane in lanes]):
+        training = Training(numbers, orders, start[indices], lrs[indices], schedule, scales.get(loss))
         engine = compiled_engine(model, loss, numbers.dtype, "psi")
-        params[:, own], first_nonfinite[own] = (
+        params[:, indices], first_nonfinite[indices] = (
             train_compiled(engine, training, rearrangement)
             if engine
             else train_general(model, loss, training, rearrangement)
@@ -81,15 +81,15 @@ def mean_loss(
     """Mean rho (E, L, R) over rows (R, n, C) at parameters (E, L, R, P), loss i for lane i, in float64."""
     epochs, _, replicates, size = params.shape
     result = np.empty(params.shape[:3])
-    for loss, own in lanes_by_loss(losses):
-        columns, scale = params[:, own].reshape(-1, replicates, size), scales.get(loss)
+    for loss, indices in lanes_by_loss(losses):
+        columns, scale = params[:, indices].reshape(-1, replicates, size), scales.get(loss)
         engine: Engine | None = compiled_engine(model, loss, params.dtype, "rho")
         means = (
             mean_loss_compiled(engine, rows.contiguous().numpy(), columns, scale)
             if engine
             else mean_loss_general(model, loss, rows, columns, scale)
         )
-        result[:, own] = means.reshape(epochs, len(own), replicates)
+        result[:, indices] = means.reshape(epochs, len(indices), replicates)
     result[np.isnan(result)] = np.nan  # one bit pattern, as in `train`
     return result
 
@@ -109,7 +109,7 @@ def lanes_by_loss(losses: Sequence[Loss]) -> Iterator[tuple[Loss, list[int]]]:
         int, list[int]
     ] = {}  # by identity: the lanes of a study share few objects, and hashing is slow
     for i, loss in enumerate(losses):
-        if (own := known.get(id(loss))) is None:
-            own = known[id(loss)] = groups.setdefault(loss, [])
-        own.append(i)
+        if (indices := known.get(id(loss))) is None:
+            indices = known[id(loss)] = groups.setdefault(loss, [])
+        indices.append(i)
     yield from groups.items()

@@ -184,9 +184,9 @@ def _writable_folder(files: frozenset[Path]) -> Path | None:
 @lru_cache
 def _sources_digest(files: frozenset[Path] = frozenset()) -> str:
     """Sixteen hexadecimal digits of the sources of all kernels, and of other `files`."""
-    own = {file for name in _SOURCES for file in (_PACKAGE / name).glob("*.py")}
+    kernels = {file for name in _SOURCES for file in (_PACKAGE / name).glob("*.py")}
     digest = sha256()
-    for file in (*sorted(own), *sorted(files - own)):
+    for file in (*sorted(kernels), *sorted(files - kernels)):
         digest.update(file.name.encode() + b"\0" + file.read_bytes())
     return digest.hexdigest()[:16]
 
