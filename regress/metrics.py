@@ -22,7 +22,7 @@ DIVERGED_FACTOR = 1000.0
 
 @dataclass(frozen=True)
 class Outcome:
-    """The metrics of L trials with R replicates at E epoch ends; not finite where a lane left the numbers.
+    """The metrics of L trials with R replicates at E epoch ends; not finite where a model became so.
 
     A lane has `diverged` when its parameters are not finite or its error is over 1,000 times the
     larger of 1 and its initial error, so that the verdict is the same in every dtype.
@@ -161,7 +161,7 @@ def _distance(params: Floats, w_star: Floats) -> Floats:
         for p in range(1, squares.shape[-1]):
             total += squares[..., p]
         distance = np.sqrt(total)
-    return np.where(np.isnan(distance), np.nan, distance)  # of nan one bit pattern
+    return np.where(np.isnan(distance), np.nan, distance)  # one bit pattern, as in `train`
 
 
 def _first_epoch(reached: NDArray[np.bool_]) -> Floats:

@@ -80,7 +80,7 @@ def permutation(n: int, seed: int, purpose: str, replicate: int = 0, index: int 
 def permutations(
     n: int, seed: int, purpose: str, replicates: Sequence[int], indices: Sequence[int]
 ) -> NDArray[np.intp]:
-    """The permutations (R, I, n) of the streams of all replicates and indices, ranked at once."""
+    """Permutations (R, I, n) of the streams of all replicates and indices, sorted in one call."""
     words = np.empty((len(replicates), len(indices), n), np.uint64)
     for row, replicate in zip(words, replicates, strict=True):
         for target, index in zip(row, indices, strict=True):

@@ -104,7 +104,7 @@ def _as_kernel_takes_it(orders: Permutations) -> Permutations:
 
 
 class _Descent:
-    """The models of one tile on their way: parameters, who has stopped, steps made."""
+    """Training of one tile: current parameters, which models have stopped, and the steps made."""
 
     def __init__(
         self,

@@ -51,7 +51,7 @@ def train(
     (R,) for the losses that ask for it. Raises ValueError where `start` has another shape
     or `orders` name rows that there are not.
 
-    Of nan there is one here: its sign and payload would depend on the instructions that made it.
+    Every nan in the result has the same bits: the sign of a computed one depends on the processor.
     """
     replicates, epochs, _ = orders.shape
     shape = (len(lanes), replicates, model.parameters)

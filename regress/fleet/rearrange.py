@@ -15,7 +15,7 @@ Numbers = NDArray[Any]  # of the training dtype
 
 @dataclass(frozen=True)
 class LastEpoch:
-    """How the epoch before went for G lanes.
+    """What G lanes recorded in the previous epoch.
 
     Row j of `gradients` belongs to the row visited j-th and is as it was then; rows that a dropped
     tail left out count as 0.

@@ -17,7 +17,7 @@ class Tile:
     """All L lanes of S neighbouring streams, in K layers of WIDTH slots.
 
     A slot reads one stream in all layers, so that its rows are shared. The S streams lie side by side,
-    several times where there is room: lanes 0, 1, ... of them all, then the next lanes in the next layer.
+    repeated for further lanes while slots are left: the first lanes of all streams, then the next layer.
     """
 
     streams: slice
@@ -40,7 +40,7 @@ class Tile:
 
     @property
     def source(self) -> NDArray[np.intp]:
-        """The stream (WIDTH,) that each slot reads; what is left over reads one of them, for nothing."""
+        """The stream (WIDTH,) that each slot reads; idle slots read one as well, and are ignored."""
         return np.arange(WIDTH) % self.size + int(self.streams.start)
 
     def place(self, values: Numbers) -> Numbers:

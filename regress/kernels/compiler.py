@@ -73,7 +73,7 @@ def _is_numba_usable() -> bool:
 
         if config.DISABLE_JIT:
             raise RuntimeError("NUMBA_DISABLE_JIT is set")
-    except Exception as error:  # what a broken installation raises is its own affair
+    except Exception as error:  # a broken installation may raise anything
         _say_once(f"linear models are trained by torch: {_reason(error)}")
         return False
     return True
@@ -111,7 +111,7 @@ def _load(dtype: Dtype) -> Kernels | None:
             ),
             place_at_ends=_compile(balance.place_at_ends, types.void(orders, flags, orders)),
         )
-    except Exception as error:  # Numba has many
+    except Exception as error:  # Numba raises errors of many kinds
         _say_once(f"linear models are trained by torch: {_reason(error)}")
         return None
 

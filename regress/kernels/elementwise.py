@@ -16,7 +16,7 @@ def signature(number: types.Float) -> Any:
 
 
 def over_array(function: Callable[..., float], constants: int) -> Callable[..., None]:
-    """What replaces the first `count` numbers of u by function(u, *constants), yet to be compiled.
+    """Return the uncompiled loop u[i] = function(u[i], *constants) over the first `count` numbers of u.
 
     Its closure holds nothing but importable functions and numbers: Numba's cache is keyed by it.
     """
