@@ -16,7 +16,7 @@ from regress.notebook import BLOCK, CONTROL, EXERCISES, distinct_trials, train_b
 from regress.problems import Planck
 from regress.problems.planck import C, H, K
 from regress.study import Trial
-from regress.text import Form
+from regress.values.text import Form
 
 ROUNDS = 5
 SEEDS = 4  # of the peer in a round: twenty in all

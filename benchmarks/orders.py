@@ -11,9 +11,10 @@ from collections.abc import Callable
 from benchmarks.measure import Result, Side, take_turns
 from benchmarks.training import STUDY
 from regress.orders import ORDERS, EasyToHard, Order, Shuffled
+from regress.pipeline.steps import train_shard
 from regress.problems import Data
-from regress.shards import shards, train_shard
 from regress.study import Study
+from regress.study.shards import shards
 
 ROUNDS = 7
 FEW = 16  # learning rates of models that arrange their own epochs

@@ -15,14 +15,15 @@ from matplotlib import pyplot as plt
 from matplotlib.ticker import MaxNLocator
 
 from benchmarks.measure import Result, Side, take_turns
-from regress.compare import OrderEffect, compare
-from regress.load import load
+from regress.comparison import OrderEffect, compare
+from regress.metrics.summary import Quantiles, TrialSummary
+from regress.pipeline.steps import evaluate_shard, train_shard
 from regress.plots import Scales, scales, study_plots, trial_png, trial_pngs
 from regress.problems import Data
-from regress.shards import Shard, evaluate_shard, shards, train_shard
 from regress.study import Study
-from regress.summary import Quantiles, TrialSummary
-from tasks.aside import aside, shared
+from regress.study.load import load
+from regress.study.shards import Shard, shards
+from tasks.figure_worker import aside, shared
 
 ROUNDS = 3
 

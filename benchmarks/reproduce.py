@@ -16,7 +16,7 @@ import numpy as np
 from benchmarks.measure import Result
 
 ROUNDS = 2
-REGRESS = [sys.executable, "-c", "from flows.command import main; main()"]
+REGRESS = [sys.executable, "-c", "from flows.cli.main import main; main()"]
 
 
 def reproduce() -> list[Result]:

@@ -24,9 +24,9 @@ from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param
 from mlflow.utils.mlflow_tags import MLFLOW_DATASET_CONTEXT, MLFLOW_SOURCE_NAME, MLFLOW_USER
 
 from benchmarks.measure import Floats, Result, Side, take_turns
-from regress.load import load
+from regress.metrics.summary import HISTORIES
 from regress.study import Trial
-from regress.summary import HISTORIES
+from regress.study.load import load
 from regress.tracking.record import trial_params
 from regress.tracking.runs import FinishedRun, put
 from regress.tracking.store import Store, open_store

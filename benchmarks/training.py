@@ -15,9 +15,10 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from benchmarks.measure import Floats, Result, Side, take_turns
 from regress.orders import Shuffled
+from regress.pipeline.steps import evaluate_shard, measure_shard, train_shard
 from regress.problems import Data
-from regress.shards import Shard, evaluate_shard, measure_shard, shards, train_shard
 from regress.study import Study
+from regress.study.shards import Shard, shards
 
 Work = Callable[[Shard, Data, NDArray[np.intp]], object]
 

@@ -10,15 +10,15 @@ from prefect.task_runners import ThreadPoolTaskRunner
 from prefect.utilities.annotations import quote
 from pydantic import Field
 
-from flows.tags import flow_run_tags
+from flows.runtime.tags import flow_run_tags
 from regress import notebook
 from regress.notebook import Exercise, Row, Trained
-from regress.outcome import as_json
-from regress.plots.notebook import exercise_plots, second_derivative_plot
+from regress.plots.exercise_figures import exercise_plots, second_derivative_plot
+from regress.report.outcome import as_json
 from regress.tracking.record import Execution, attach, environment_file, finish, open_parent, stop
 from regress.tracking.store import open_store
-from tasks.aside import aside, warm_up
-from tasks.notebook import track_exercise, train_replicates
+from tasks.exercises import track_exercise, train_replicates
+from tasks.figure_worker import aside, warm_up
 
 EXPERIMENT = "notebook"
 

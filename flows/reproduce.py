@@ -13,19 +13,20 @@ from prefect.states import Failed
 from prefect.task_runners import ThreadPoolTaskRunner
 from prefect.utilities.annotations import quote
 
-from flows.tags import flow_run_tags
-from regress.rerun.record import Record
-from regress.rerun.rerun import Evidence, is_equal, judge
-from regress.rerun.retrain import UNALTERED, Altered, Rounded, reseeded, results
+from flows.runtime.tags import flow_run_tags
+from regress.pipeline.steps import Evaluated
+from regress.rerun.judge import RerunData, is_equal, judge
+from regress.rerun.recorded import Record
+from regress.rerun.retrain import UNPERTURBED, Perturbation, RoundingPerturbation, results, with_seed
 from regress.rerun.statistics import fresh_replicates
 from regress.rerun.verdict import Report, Verdict, markdown, worst
-from regress.shards import Evaluated, shards
 from regress.study import Study
+from regress.study.shards import shards
 from regress.tracking.read import executions, record
 from regress.tracking.record import Execution, environment_file, stop
-from regress.tracking.rerun import begin_rerun, conclude
+from regress.tracking.rerun_runs import begin_rerun, finish_rerun
 from regress.tracking.store import Store, open_store
-from tasks.rerun import consult, control_bits, control_statistics, retrain_shard
+from tasks.rerun import control_bits, control_statistics, retrain_shard, run_oracle
 
 
 class NotReproduced(Exception):
@@ -82,18 +83,18 @@ def _rerun(store: Store, one: Record) -> tuple[Execution, Report]:
         evidence = _evidence(one)
         environment = environment_file()["environment.json"]
         report = judge(one, evidence, json.loads(environment))
-        conclude(rerun, report, environment, time.perf_counter() - began)
+        finish_rerun(rerun, report, environment, time.perf_counter() - began)
     except BaseException:
         stop(rerun, "FAILED")
         raise
     return rerun, report
 
 
-def _evidence(one: Record) -> Evidence:
+def _evidence(one: Record) -> RerunData:
     study = one.study
     replicates = fresh_replicates(study.replicates, len(study.trials()))
-    other = None if replicates is None else reseeded(study, replicates)
-    claimed = consult.submit(quote(study))
+    other = None if replicates is None else with_seed(study, replicates)
+    claimed = run_oracle.submit(quote(study))
     retrained, freshly = _submit(study), [] if other is None else _submit(other)
     again = _results(retrained)
     controls = [
@@ -101,9 +102,11 @@ def _evidence(one: Record) -> Evidence:
     ]
     rows = results(study, again)
     rounded = (
-        None if is_equal(one, rows) else results(study, _results(_submit(study, Rounded(study.dtype))))
+        None
+        if is_equal(one, rows)
+        else results(study, _results(_submit(study, RoundingPerturbation(study.dtype))))
     )
-    return Evidence(
+    return RerunData(
         again=rows,
         fresh=None if other is None else results(study, _results(freshly), other),
         rounded=rounded,
@@ -112,7 +115,7 @@ def _evidence(one: Record) -> Evidence:
     )
 
 
-def _submit(study: Study, alter: Altered = UNALTERED) -> list[PrefectFuture[Evaluated]]:
+def _submit(study: Study, alter: Perturbation = UNPERTURBED) -> list[PrefectFuture[Evaluated]]:
     clean = study.problem.draw(study.seed, study.replicates)
     return [retrain_shard.submit(quote(shard), quote(clean), quote(alter)) for shard in shards(study)]
 

@@ -18,35 +18,36 @@ from prefect.futures import as_completed
 from prefect.task_runners import ThreadPoolTaskRunner
 from prefect.utilities.annotations import quote
 
-from flows.reconcile import mark_crashed
-from flows.submitted import refuse_relative_table
-from flows.tags import flow_run_tags
-from regress.compare import Comparison
+from flows.runtime.states import mark_crashed
+from flows.runtime.submitted import refuse_relative_table
+from flows.runtime.tags import flow_run_tags
+from regress.comparison import Comparison
 from regress.errors import ServiceLost
-from regress.headline import sure
 from regress.home import home
-from regress.load import load
-from regress.outcome import Findings, finite, outcome_figures, outcome_json
+from regress.pipeline.checkpoint import CheckpointFolder
+from regress.pipeline.steps import Evaluated
 from regress.plots import scales
-from regress.predict import beside, sharing_rows
-from regress.shards import Evaluated, Shard, shards
-from regress.spool import Spool
+from regress.report.format import sure
+from regress.report.outcome import StudyResult, finite, outcome_figures, outcome_json
 from regress.study import Study
+from regress.study.load import load
+from regress.study.shards import Shard, shards
+from regress.theory.predictions import beside, sharing_rows
 from regress.tracking.champion import Champion
 from regress.tracking.lease import held
 from regress.tracking.record import Execution, describe, finish, stop
 from regress.tracking.store import open_store
 from regress.tracking.view import present, way
-from tasks.aside import aside, warm_up
 from tasks.compare import find
 from tasks.contaminate import contaminate
 from tasks.evaluate import evaluate, restore
+from tasks.figure_worker import aside, warm_up
+from tasks.fit_references import fit_references, track_references
 from tasks.generate import generate
 from tasks.order import arrange
 from tasks.plot import plot
 from tasks.predict import predict
 from tasks.progress import advance
-from tasks.references import refer, track_references
 from tasks.register import register
 from tasks.summarise import summarise
 from tasks.track import open_execution, track
@@ -77,7 +78,7 @@ def robustness(study: Study = DEFAULT, resume: bool = False) -> dict[str, Any]:
     if execution.interrupted:
         mark_crashed(execution.interrupted)
     with held(store.client, execution.run_id):
-        spool = Spool(home() / "spool" / execution.run_id)
+        spool = CheckpointFolder(home() / "spool" / execution.run_id)
         findings, champion = _guarded(study, execution, spool, clock)
         spool.clear()
     _publish(execution, findings)
@@ -92,8 +93,8 @@ def robustness(study: Study = DEFAULT, resume: bool = False) -> dict[str, Any]:
 
 
 def _guarded(
-    study: Study, execution: Execution, spool: Spool, clock: "_Clock"
-) -> tuple[Findings, Champion | None]:
+    study: Study, execution: Execution, spool: CheckpointFolder, clock: "_Clock"
+) -> tuple[StudyResult, Champion | None]:
     """Runs the study; whatever stops it, the parent run says so, and the next attempt can take it up."""
     try:
         describe(execution, study)
@@ -115,7 +116,7 @@ def _guarded(
 # Prefect looks for futures in every argument, field by field; what is quoted holds none.
 
 
-def _run(study: Study, execution: Execution, spool: Spool, clock: "_Clock") -> Findings:
+def _run(study: Study, execution: Execution, spool: CheckpointFolder, clock: "_Clock") -> StudyResult:
     cut = shards(study)
     with clock.stage("data"):
         clean = generate.submit(study.problem, study.seed, study.replicates)
@@ -145,7 +146,9 @@ def _run(study: Study, execution: Execution, spool: Spool, clock: "_Clock") -> F
             for (c, size), own in sharing_rows(cut).items()
         }
         # Last in the queue: while they run, the trials' metrics come in and plots start.
-        referred = {c: refer.submit(study.problem, c, data, clean) for c, data in contaminated.items()}
+        referred = {
+            c: fit_references.submit(study.problem, c, data, clean) for c, data in contaminated.items()
+        }
         theory = {digest: said for future in predicted.values() for digest, said in future.result().items()}
         evaluated: list[Evaluated] = [beside(future.result(), theory) for future in futures]
     with clock.stage("track"):
@@ -197,7 +200,7 @@ def _register(
         return register(quote(execution), quote(study), quote(comparison))
 
 
-def _publish(execution: Execution, findings: Findings) -> None:
+def _publish(execution: Execution, findings: StudyResult) -> None:
     outcome = finite(findings.comparison.as_json())
     create_table_artifact(outcome["best"], key="best-trials", description="The best trial by contamination")
     create_table_artifact(

@@ -5,11 +5,11 @@ from collections.abc import Sequence
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from regress.compare import compare
-from regress.outcome import Findings
-from regress.published import checks
-from regress.references import Reference, beside
-from regress.shards import Evaluated
+from regress.comparison import compare
+from regress.estimators.published import checks
+from regress.estimators.references import Reference, beside
+from regress.pipeline.steps import Evaluated
+from regress.report.outcome import StudyResult
 from regress.study import Study
 
 
@@ -19,7 +19,7 @@ from regress.study import Study
     description="Winners, what diverged, what an order changed, the references, published fits.",
     cache_policy=NO_CACHE,
 )
-def find(study: Study, evaluated: Sequence[Evaluated], references: Sequence[Reference]) -> Findings:
+def find(study: Study, evaluated: Sequence[Evaluated], references: Sequence[Reference]) -> StudyResult:
     summaries = [summary for shard in evaluated for summary in shard.summaries]
     comparison = compare(summaries, study.problem.ranking, study.seed)
-    return Findings(comparison, beside(references, summaries, comparison.best), checks(study.problem))
+    return StudyResult(comparison, beside(references, summaries, comparison.best), checks(study.problem))

@@ -3,7 +3,7 @@
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from regress.contamination import Contamination
+from regress.contaminations import Contamination
 from regress.problems import Data, Model
 
 

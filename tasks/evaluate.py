@@ -4,10 +4,11 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from regress.fleet import Trajectory
-from regress.metrics import Outcome
+from regress.metrics.evaluate import Outcome
+from regress.pipeline.checkpoint import CheckpointFolder
+from regress.pipeline.steps import Evaluated, measure_shard, summarise_shard
 from regress.problems import Data
-from regress.shards import Evaluated, Shard, measure_shard, summarise_shard
-from regress.spool import Spool
+from regress.study.shards import Shard
 from tasks.progress import advance
 
 
@@ -17,7 +18,9 @@ from tasks.progress import advance
     description="Losses, parameter error and divergence of every lane, in float64.",
     cache_policy=NO_CACHE,
 )
-def evaluate(shard: Shard, data: Data, clean: Data, trajectory: Trajectory, spool: Spool) -> Evaluated:
+def evaluate(
+    shard: Shard, data: Data, clean: Data, trajectory: Trajectory, spool: CheckpointFolder
+) -> Evaluated:
     outcome = measure_shard(shard, data, clean, trajectory)
     spool.put(shard, outcome)
     return summarise_shard(shard, data, outcome)

@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from regress.contamination import Contamination
+from regress.contaminations import Contamination
 from regress.orders import Order
 from regress.problems import Data, Model
 

@@ -3,9 +3,10 @@
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
+from regress.pipeline.steps import Evaluated
 from regress.plots import Scales, trial_pngs
-from regress.shards import Evaluated, Shard
-from tasks.aside import shared
+from regress.study.shards import Shard
+from tasks.figure_worker import shared
 
 
 @task(

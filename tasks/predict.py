@@ -7,11 +7,11 @@ from numpy.typing import NDArray
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from regress import predict as theory
-from regress.contamination import Contamination
+from regress.contaminations import Contamination
 from regress.orders import Order
 from regress.problems import Data
-from regress.shards import Shard
+from regress.study.shards import Shard
+from regress.theory import predictions as theory
 
 
 @task(

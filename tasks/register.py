@@ -3,8 +3,8 @@
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from regress.compare import Comparison
-from regress.refit import refit, winner
+from regress.comparison import Comparison
+from regress.pipeline.refit import refit, winner
 from regress.study import Study
 from regress.tracking.champion import Champion, log_champion
 from regress.tracking.record import Execution

@@ -5,12 +5,13 @@ from collections.abc import Sequence
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
+from regress.pipeline.steps import Evaluated
 from regress.problems import Data
 from regress.rerun.controls import Control, bits_controls, statistics_controls
-from regress.rerun.oracle import Claim, claims
-from regress.rerun.retrain import UNALTERED, Altered, retrain
-from regress.shards import Evaluated, Shard
+from regress.rerun.oracle import OracleCheck, claims
+from regress.rerun.retrain import UNPERTURBED, Perturbation, retrain
 from regress.study import Study
+from regress.study.shards import Shard
 from tasks.progress import advance
 
 
@@ -20,9 +21,9 @@ from tasks.progress import advance
     description="Rows, order, training and metrics of a shard, from its study alone.",
     cache_policy=NO_CACHE,
 )
-def retrain_shard(shard: Shard, clean: Data, alter: Altered) -> Evaluated:
+def retrain_shard(shard: Shard, clean: Data, alter: Perturbation) -> Evaluated:
     evaluated = retrain(shard, clean, alter)
-    if alter == UNALTERED:  # whether there will be others nobody knows at the start
+    if alter == UNPERTURBED:  # whether there will be others nobody knows at the start
         advance("lanes", len(shard.trials) * clean.replicates)
     return evaluated
 
@@ -53,5 +54,5 @@ def control_statistics(study: Study, again: Sequence[Evaluated]) -> tuple[Contro
     description="Published fits and theory, where their assumptions are met.",
     cache_policy=NO_CACHE,
 )
-def consult(study: Study) -> tuple[Claim, ...]:
+def run_oracle(study: Study) -> tuple[OracleCheck, ...]:
     return claims(study)

@@ -6,9 +6,9 @@ from concurrent.futures import Future
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from regress.outcome import Findings, outcome_files
+from regress.pipeline.steps import Evaluated
 from regress.problems import Data
-from regress.shards import Evaluated
+from regress.report.outcome import StudyResult, outcome_files
 from regress.study import Study
 from regress.tracking.record import Execution, attach
 
@@ -24,7 +24,7 @@ def summarise(
     study: Study,
     contaminated: Mapping[str, Data],
     evaluated: Sequence[Evaluated],
-    findings: Findings,
+    findings: StudyResult,
     figures: Future[dict[str, bytes]],
 ) -> None:
     attach(execution, outcome_files(study, contaminated, evaluated, findings) | figures.result())

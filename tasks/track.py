@@ -5,11 +5,12 @@ from collections.abc import Mapping
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from regress.shards import Evaluated, Shard
+from regress.pipeline.steps import Evaluated
 from regress.study import Study
-from regress.tracking.record import Execution, TrialRecord, begin, log_trials, take_up
-from regress.tracking.resume import unfinished
+from regress.study.shards import Shard
+from regress.tracking.record import Execution, TrialRecord, begin, log_trials, resume_execution
 from regress.tracking.store import Store
+from regress.tracking.unfinished import unfinished
 from tasks.progress import advance
 
 
@@ -23,7 +24,7 @@ def open_execution(
     store: Store, study: Study, user: str, tags: Mapping[str, str], resume: bool
 ) -> Execution:
     left = unfinished(store, study) if resume else None
-    return begin(store, study, user, tags) if left is None else take_up(store, left, user, tags)
+    return begin(store, study, user, tags) if left is None else resume_execution(store, left, user, tags)
 
 
 @task(

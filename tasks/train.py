@@ -6,8 +6,9 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from regress.fleet import Trajectory
+from regress.pipeline.steps import train_shard
 from regress.problems import Data
-from regress.shards import Shard, train_shard
+from regress.study.shards import Shard
 from tasks.progress import advance
 
 

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from flows.reconcile import mark_crashed
+from flows.runtime.states import mark_crashed
 from flows.services.orchestration import client, workers_online
 from flows.services.process import descendants
 from flows.services.site import POOL, WORKER, Ledger

@@ -3,10 +3,12 @@
 from regress.losses.convex import L1, L2, Fair, Huber, LogCosh, PseudoHuber, Quantile, SmoothL1
 from regress.losses.loss import Loss, ScalarForm, Tuned, scaled_psi, scaled_rho
 from regress.losses.redescending import Cauchy, GemanMcClure, Tukey, Welsch
-from regress.losses.table import LossTable, load_losses
+from regress.values.registry import Registry, load_registry
 
 REDESCENDING = (Cauchy, Welsch, GemanMcClure, Tukey)  # psi comes back to 0, rho is not convex
-LOSSES: LossTable = load_losses(
+LOSSES: Registry[Loss] = load_registry(
+    Loss,
+    "losses",
     [
         L2,
         L1,
@@ -20,7 +22,7 @@ LOSSES: LossTable = load_losses(
         Welsch,
         GemanMcClure,
         Tukey,
-    ]
+    ],
 )
 
 __all__ = [
@@ -34,7 +36,6 @@ __all__ = [
     "Huber",
     "LogCosh",
     "Loss",
-    "LossTable",
     "PseudoHuber",
     "Quantile",
     "ScalarForm",
@@ -42,7 +43,6 @@ __all__ = [
     "Tukey",
     "Tuned",
     "Welsch",
-    "load_losses",
     "scaled_psi",
     "scaled_rho",
 ]

@@ -13,7 +13,7 @@ from typing import Annotated, ClassVar, Literal
 import torch
 from pydantic import Field
 
-from regress.text import Form
+from regress.values.text import Form
 
 Positive = Annotated[float, Field(gt=0)]
 # Its square and the square's inverse are numbers in float32 too.

@@ -5,7 +5,7 @@ from pydantic.dataclasses import dataclass
 
 from regress.losses import scalar
 from regress.losses.loss import FAR, Constant, ScalarForm, Scale, Tuned, near, square
-from regress.text import STRICT
+from regress.values.text import STRICT
 
 
 @dataclass(frozen=True, config=STRICT)

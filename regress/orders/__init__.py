@@ -4,10 +4,12 @@ from regress.orders.balanced import Grab, PairBalance
 from regress.orders.drawn import FlipFlop, Sequential, Shuffled, ShuffleOnce, WithReplacement
 from regress.orders.order import Order, Permutations
 from regress.orders.sorted import EasyToHard, HardToEasy, OscillatingIn, OscillatingOut, Signed
+from regress.values.registry import Registry, load_registry
 
-ORDERS: dict[str, type[Order]] = {
-    cls.name: cls
-    for cls in (
+ORDERS: Registry[Order] = load_registry(
+    Order,
+    "orders",
+    [
         Shuffled,
         ShuffleOnce,
         Sequential,
@@ -20,8 +22,8 @@ ORDERS: dict[str, type[Order]] = {
         Signed,
         Grab,
         PairBalance,
-    )
-}
+    ],
+)
 
 __all__ = [
     "ORDERS",

@@ -20,7 +20,7 @@ from regress.orders.drawn import Shuffled
 from regress.orders.order import Order, Permutations
 from regress.problems.data import Data
 from regress.problems.model import Model
-from regress.text import STRICT
+from regress.values.text import STRICT
 
 Floats = NDArray[np.float64]
 Signs = NDArray[np.bool_]

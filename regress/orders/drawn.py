@@ -5,11 +5,11 @@ from abc import abstractmethod
 import numpy as np
 from pydantic.dataclasses import dataclass
 
-from regress import streams
+from regress.numerics import streams
 from regress.orders.order import Order, Permutations
 from regress.problems.data import Data
 from regress.problems.model import Model
-from regress.text import STRICT
+from regress.values.text import STRICT
 
 
 @dataclass(frozen=True, config=STRICT)

@@ -9,7 +9,7 @@ from regress.fleet.rearrange import Rearrangement
 from regress.problems import Problem
 from regress.problems.data import Data
 from regress.problems.model import Model
-from regress.text import Form
+from regress.values.text import Form
 
 Permutations = NDArray[np.intp]
 

@@ -16,7 +16,7 @@ from regress.problems import Problem
 from regress.problems.affine import Affine
 from regress.problems.data import Data
 from regress.problems.model import Model
-from regress.text import STRICT
+from regress.values.text import STRICT
 
 Floats = NDArray[np.float64]
 Numbers = NDArray[Any]  # of any dtype

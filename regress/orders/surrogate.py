@@ -6,9 +6,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from regress import streams
 from regress.fleet import Lane, Schedule, train
 from regress.losses import L2
+from regress.numerics import streams
 from regress.problems.data import Data
 from regress.problems.model import Model
 

@@ -7,14 +7,14 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from regress.contamination import Clean, Contamination
-from regress.metrics import nearest_ranks
+from regress.contaminations import Clean, Contamination
+from regress.estimators.references import Beside
+from regress.metrics.evaluate import nearest_ranks
+from regress.metrics.summary import TrialSummary
 from regress.plots.grid import RANKING, Own, plain_log_axis
 from regress.plots.overlay import Style, in_legend, median, reference_styles
 from regress.plots.style import curve, label_axes, panels, rule, side_legend, side_margin
-from regress.references import Beside
 from regress.study import Study
-from regress.summary import TrialSummary
 
 Shares = Mapping[float, Contamination]  # contaminations that differ in nothing but their share
 _BIAS: Style = {"color": "#444444", "ls": "--", "lw": 1.1, "label": "theory: bias of the intercept"}

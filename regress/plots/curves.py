@@ -10,7 +10,7 @@ from matplotlib.ticker import MaxNLocator
 
 from regress.plots.grid import Own, cells, every_few, grid, plain_log_axis, say
 from regress.plots.style import DASHES, label_axes, rule, side_legend, side_margin
-from regress.plots.trial import scales
+from regress.plots.trial_figures import scales
 from regress.study import Study
 
 _NAMED = 9  # learning rates, and sigmas, in the legend at most

@@ -11,9 +11,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 from numpy.typing import NDArray
 
+from regress.metrics.summary import TrialSummary
 from regress.plots.style import panels
 from regress.study import Study
-from regress.summary import TrialSummary
 
 Own = Mapping[
     tuple[str, str, float, float], TrialSummary

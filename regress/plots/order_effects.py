@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
-from regress.compare import OrderEffect
+from regress.comparison import OrderEffect
 from regress.plots.grid import cells, every_few, grid, plain_log_axis, say
 from regress.plots.style import CURVES, MARKERS, label_axes, rule, side_legend, side_margin
 from regress.study import Study

@@ -5,10 +5,10 @@ from typing import Any
 
 from matplotlib.lines import Line2D
 
-from regress.metrics import nearest_rank
-from regress.predict import draws_equal_batches
-from regress.references import Beside
-from regress.summary import TrialSummary
+from regress.estimators.references import Beside
+from regress.metrics.evaluate import nearest_rank
+from regress.metrics.summary import TrialSummary
+from regress.theory.predictions import draws_equal_batches
 
 Style = dict[str, Any]  # of a matplotlib line
 

@@ -7,7 +7,8 @@ from regress.problems.ohm import Ohm
 from regress.problems.planck import Planck
 from regress.problems.problem import Problem
 from regress.problems.table import Table
+from regress.values.registry import Registry, load_registry
 
-PROBLEMS: dict[str, type[Problem]] = {cls.name: cls for cls in (Linear, Ohm, Planck, Table)}
+PROBLEMS: Registry[Problem] = load_registry(Problem, "problems", [Linear, Ohm, Planck, Table])
 
 __all__ = ["PROBLEMS", "Data", "Linear", "Model", "Ohm", "Planck", "Problem", "Table"]

@@ -7,11 +7,11 @@ from numpy.typing import NDArray
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
-from regress import streams
+from regress.numerics import streams
 from regress.problems.affine import Affine
 from regress.problems.data import Data
 from regress.problems.problem import Problem
-from regress.text import STRICT
+from regress.values.text import STRICT
 
 Floats = NDArray[np.float64]
 Rows = Annotated[int, Field(ge=1)]

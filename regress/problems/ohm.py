@@ -13,7 +13,7 @@ from regress.problems.data import Data
 from regress.problems.linear import Linear
 from regress.problems.model import Model
 from regress.problems.problem import Problem
-from regress.text import STRICT
+from regress.values.text import STRICT
 
 Floats = NDArray[np.float64]
 Rows = Annotated[int, Field(ge=1)]

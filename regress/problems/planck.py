@@ -13,11 +13,11 @@ from pydantic import Field
 from pydantic.dataclasses import dataclass
 from scipy.optimize import least_squares
 
-from regress import streams
+from regress.numerics import streams
 from regress.problems.data import Data
 from regress.problems.model import Model, Psi, check_targets, sum_rows
 from regress.problems.problem import Problem
-from regress.text import STRICT
+from regress.values.text import STRICT
 
 Floats = NDArray[np.float64]
 Curve = tuple[torch.Tensor, torch.Tensor, torch.Tensor]

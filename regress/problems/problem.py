@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from regress.problems.data import Data
 from regress.problems.model import Model
-from regress.text import Form
+from regress.values.text import Form
 
 Floats = NDArray[np.float64]
 Ranking = Literal["param_error", "val_median_abs_residual"]

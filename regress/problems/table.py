@@ -15,12 +15,12 @@ from numpy.typing import NDArray
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
-from regress import streams
 from regress.errors import InputError, nearest
+from regress.numerics import streams
 from regress.problems.affine import Affine
 from regress.problems.data import Data
 from regress.problems.problem import Problem, Ranking
-from regress.text import STRICT
+from regress.values.text import STRICT
 
 Floats = NDArray[np.float64]
 Dataset = Literal["stackloss", "engel"]

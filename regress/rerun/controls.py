@@ -9,12 +9,22 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from regress.pipeline.steps import Evaluated
 from regress.rerun.bits import differences
-from regress.rerun.retrain import UNALTERED, Altered, OneRow, faster, neighbour, reseeded, results, retrain
+from regress.rerun.retrain import (
+    UNPERTURBED,
+    OneRowPerturbation,
+    Perturbation,
+    faster,
+    results,
+    retrain,
+    with_next_seed,
+    with_seed,
+)
 from regress.rerun.rows import Rows, align
 from regress.rerun.statistics import changed, fresh_replicates, shifts
-from regress.shards import Evaluated, Shard, shards
 from regress.study import Study
+from regress.study.shards import Shard, shards
 
 _FACTOR = 1.001
 _TRIALS = 16  # of a shard that the bits' controls train
@@ -42,10 +52,10 @@ class Control:
 
 def bits_controls(study: Study, again: Sequence[Evaluated]) -> tuple[Control, ...]:
     """The seed, every learning rate, one row's features; `again` are the study's shards, retrained."""
-    changes: tuple[tuple[str, Study, Altered], ...] = (
-        ("seed + 1", neighbour(study), UNALTERED),
-        (f"lr × {_FACTOR}", faster(study, _FACTOR), UNALTERED),
-        (f"x of one row × {_FACTOR}", study, OneRow(_FACTOR)),
+    changes: tuple[tuple[str, Study, Perturbation], ...] = (
+        ("seed + 1", with_next_seed(study), UNPERTURBED),
+        (f"lr × {_FACTOR}", faster(study, _FACTOR), UNPERTURBED),
+        (f"x of one row × {_FACTOR}", study, OneRowPerturbation(_FACTOR)),
     )
     return tuple(
         Control(
@@ -68,11 +78,11 @@ def statistics_controls(study: Study, again: Sequence[Evaluated]) -> tuple[Contr
         return ()
 
     def caught(other: Study) -> Iterator[bool]:
-        parts = _parts(study, again, other, UNALTERED, at_most=None)
+        parts = _parts(study, again, other, UNPERTURBED, at_most=None)
         return (bool(changed(shifts(retrained, altered, study))) for retrained, altered in parts)
 
-    twice = faster(reseeded(study, replicates), 2.0)
-    following = neighbour(study.model_copy(update={"replicates": replicates}))
+    twice = faster(with_seed(study, replicates), 2.0)
+    following = with_next_seed(study.model_copy(update={"replicates": replicates}))
     return (
         Control("statistics", "lr × 2", caught=any(caught(twice)), expected=True),
         Control("statistics", "seed + 1", caught=next(caught(following)), expected=False),
@@ -80,7 +90,11 @@ def statistics_controls(study: Study, again: Sequence[Evaluated]) -> tuple[Contr
 
 
 def _parts(
-    study: Study, again: Sequence[Evaluated], other: Study, alter: Altered, at_most: int | None = _TRIALS
+    study: Study,
+    again: Sequence[Evaluated],
+    other: Study,
+    alter: Perturbation,
+    at_most: int | None = _TRIALS,
 ) -> Iterator[tuple[Rows, Rows]]:
     """Shard by shard the rows retrained, and those of the `other` study under the same names."""
     clean = other.problem.draw(other.seed, other.replicates)

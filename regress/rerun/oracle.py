@@ -12,13 +12,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from regress.estimators.published import checks
 from regress.fleet import Lane, Schedule, train
 from regress.losses import L2
 from regress.problems import Data
 from regress.problems.affine import Affine
-from regress.published import checks
-from regress.shards import Shard
 from regress.study import Study, Trial
+from regress.study.shards import Shard
 from regress.theory import frozen_order, mean_edge, mean_square_edge
 
 Floats = NDArray[np.float64]
@@ -30,7 +30,7 @@ _SIDE = 0.02  # how far below and above the edge of stability a lane is started
 
 
 @dataclass(frozen=True)
-class Claim:
+class OracleCheck:
     """Something that must be so, and by how much of what is allowed it is not: above 1 it fails."""
 
     claim: str
@@ -42,15 +42,15 @@ class Claim:
         return self.off <= 1
 
 
-def claims(study: Study) -> tuple[Claim, ...]:
+def claims(study: Study) -> tuple[OracleCheck, ...]:
     """What applies to a study; nothing where no assumption is met."""
     return (*_published(study), *_least_squares(study))
 
 
-def _published(study: Study) -> Iterator[Claim]:
+def _published(study: Study) -> Iterator[OracleCheck]:
     for check in checks(study.problem):
         published = check.published
-        yield Claim(
+        yield OracleCheck(
             f"published fit: {published.fit}",
             check.deviation / published.tolerance,
             f"{check.library} is {check.deviation:.1g} off {published.source},"
@@ -58,14 +58,14 @@ def _published(study: Study) -> Iterator[Claim]:
         )
 
 
-def _least_squares(study: Study) -> Iterator[Claim]:
+def _least_squares(study: Study) -> Iterator[OracleCheck]:
     """Of squared loss on an affine model, in float64, on the first rows that are well-conditioned."""
     model = study.problem.model
     if not isinstance(model, Affine) or not any(isinstance(loss, L2) for loss in study.losses):
         return
     clean = study.problem.draw(study.seed, 1)
     every = {c: c.apply(clean, model, study.seed) for c in study.contaminations}
-    found: dict[str, Claim] = {}
+    found: dict[str, OracleCheck] = {}
     for data in every.values():
         if "edge" not in found:
             found |= _full_batch(model, data, min(study.batch_sizes))
@@ -75,7 +75,7 @@ def _least_squares(study: Study) -> Iterator[Claim]:
     yield from found.values()
 
 
-def _full_batch(model: Affine, data: Data, batch_size: int) -> dict[str, Claim]:
+def _full_batch(model: Affine, data: Data, batch_size: int) -> dict[str, OracleCheck]:
     """Steps of all rows end at ordinary least squares, and are stable up to 2 / lambda_max, no further."""
     z, y = _rows(model, data)
     n = len(y)
@@ -100,7 +100,7 @@ def _full_batch(model: Affine, data: Data, batch_size: int) -> dict[str, Claim]:
     stable = below < 1 < above and mean_square_edge(z, batch_size) <= edge * (1 + 1e-9)
     return {
         "ols": _claim("full batches end at ordinary least squares", ended, fit, f"{steps} steps"),
-        "edge": Claim(
+        "edge": OracleCheck(
             "full batches are stable up to 2 / λ_max",
             0.0 if stable else np.inf,
             f"at lr {edge:.4g} ± {_SIDE:.0%} an error of 1 becomes {below:.2g} and {above:.3g} in 100"
@@ -109,7 +109,7 @@ def _full_batch(model: Affine, data: Data, batch_size: int) -> dict[str, Claim]:
     }
 
 
-def _frozen(model: Affine, trial: Trial, data: Data) -> dict[str, Claim]:
+def _frozen(model: Affine, trial: Trial, data: Data) -> dict[str, OracleCheck]:
     """A lane under an order that is the same every epoch ends where the product of its steps says."""
     shard = Shard((trial,))
     if trial.order.rearrangement(trial.batch_size) is not None:
@@ -157,9 +157,9 @@ def _until(rate: float) -> int | None:
     return None if not size < 1 else 1 if size < _SHRUNK else int(log(_SHRUNK) / log(size)) + 1
 
 
-def _claim(claim: str, ended: Floats, expected: Floats, detail: str) -> Claim:
+def _claim(claim: str, ended: Floats, expected: Floats, detail: str) -> OracleCheck:
     size = max(1.0, float(np.abs(expected).max()))
     off = float(np.abs(ended - expected).max()) / size
-    return Claim(
+    return OracleCheck(
         claim, off / _CLOSE if np.isfinite(off) else np.inf, f"{off:.1g} off, {_CLOSE:g} allowed; {detail}"
     )

@@ -6,28 +6,29 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pyarrow as pa
 
+from regress.pipeline.steps import Evaluated, evaluate_shard, train_shard
 from regress.problems import Data
 from regress.rerun.rows import Rows, rows
-from regress.shards import Evaluated, Shard, evaluate_shard, train_shard
 from regress.study import Dtype, Study
+from regress.study.shards import Shard
 
-# Philox is keyed by the seed: any other one opens other streams. This one is nobody's neighbour.
+# Philox is keyed by the seed: any other one opens other streams. This one is nobody's with_next_seed.
 _FRESH = 2**63
 
 
 @dataclass(frozen=True)
-class Altered:
+class Perturbation:
     """Returns its data as they are; others change something on purpose."""
 
     def __call__(self, data: Data) -> Data:
         return data
 
 
-UNALTERED = Altered()
+UNPERTURBED = Perturbation()
 
 
 @dataclass(frozen=True)
-class OneRow(Altered):
+class OneRowPerturbation(Perturbation):
     """The features of one training row of each replicate, the one farthest out, times `factor`."""
 
     factor: float
@@ -40,7 +41,7 @@ class OneRow(Altered):
 
 
 @dataclass(frozen=True)
-class Rounded(Altered):
+class RoundingPerturbation(Perturbation):
     """Every feature off by one rounding of `dtype`: what another order of additions might do."""
 
     dtype: Dtype
@@ -49,7 +50,7 @@ class Rounded(Altered):
         return replace(data, train_x=data.train_x * (1 + float(np.finfo(self.dtype).eps)))
 
 
-def retrain(shard: Shard, clean: Data, alter: Altered = UNALTERED) -> Evaluated:
+def retrain(shard: Shard, clean: Data, alter: Perturbation = UNPERTURBED) -> Evaluated:
     """What `shard` leaves; `clean` are its problem's rows, `alter` is done to the contaminated ones."""
     trial = shard.trials[0]
     model = trial.problem.model
@@ -58,12 +59,12 @@ def retrain(shard: Shard, clean: Data, alter: Altered = UNALTERED) -> Evaluated:
     return evaluate_shard(shard, data, clean, train_shard(shard, data, order))
 
 
-def reseeded(study: Study, replicates: int) -> Study:
+def with_seed(study: Study, replicates: int) -> Study:
     """The same study under another seed."""
     return study.model_copy(update={"seed": (study.seed + _FRESH) % 2**64, "replicates": replicates})
 
 
-def neighbour(study: Study) -> Study:
+def with_next_seed(study: Study) -> Study:
     """The same study under the next seed."""
     return study.model_copy(update={"seed": (study.seed + 1) % 2**64})
 

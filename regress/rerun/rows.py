@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from regress.errors import InputError
-from regress.results import SCHEMA
+from regress.metrics.results import SCHEMA
 
 Floats = NDArray[np.float64]
 

@@ -5,11 +5,11 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any
 
-from regress.headline import number
+from regress.report.format import number
 from regress.rerun.bits import Differences
 from regress.rerun.controls import Control
-from regress.rerun.environment import Change
-from regress.rerun.oracle import Claim
+from regress.rerun.environment_changes import Change
+from regress.rerun.oracle import OracleCheck
 from regress.rerun.statistics import ALPHA, Shift, changed
 from regress.rerun.tolerance import TOLERANCES, Deviations
 from regress.study import Study
@@ -40,7 +40,7 @@ class Report:
     differences: Differences
     deviations: Deviations
     shifts: tuple[Shift, ...]
-    claims: tuple[Claim, ...]
+    claims: tuple[OracleCheck, ...]
     environment: Mapping[str, Change]
     changed_files: Sequence[str] | None
     hours_since_last: float | None  # None where this is the first verdict
@@ -156,7 +156,7 @@ def judge_statistics(shifts: Sequence[Shift], replicates: int | None, study: Stu
     )
 
 
-def judge_oracle(claims: Sequence[Claim]) -> Finding:
+def judge_oracle(claims: Sequence[OracleCheck]) -> Finding:
     if not claims:
         return Finding(None, "no theory or published fit applies to this study")
     if not (wrong := [claim for claim in claims if not claim.holds]):

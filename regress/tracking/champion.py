@@ -16,9 +16,9 @@ from mlflow import MlflowClient
 from mlflow.entities import LoggedModel, LoggedModelOutput
 from mlflow.exceptions import MlflowException
 
-from regress.refit import Refit
-from regress.tracking.lost import impatiently
+from regress.pipeline.refit import Refit
 from regress.tracking.record import Execution, trial_params
+from regress.tracking.retry import fail_on_disconnect
 from regress.tracking.runs import put
 
 ALIAS = "champion"
@@ -38,7 +38,7 @@ class Champion:
         return asdict(self)
 
 
-@impatiently
+@fail_on_disconnect
 def log_champion(execution: Execution, name: str, fitted: Refit) -> Champion:
     """Logs the model with the execution as its source and registers it as the champion of `name`.
 

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from regress.kernels.compiler import describe
-from regress.threads import one_thread
+from regress.numerics.threads import one_thread
 
 _PACKAGES = (
     "regress",

@@ -19,16 +19,16 @@ from mlflow.exceptions import MlflowException
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
 from regress.errors import InputError
-from regress.headline import RANKINGS, final_metric
-from regress.load import validate
+from regress.metrics.summary import HISTORIES
 from regress.problems import Table
-from regress.rerun.record import Record
+from regress.report.format import RANKINGS, final_metric
+from regress.rerun.recorded import Record
 from regress.rerun.rows import rows as as_rows
 from regress.study import Study
-from regress.summary import HISTORIES
+from regress.study.load import validate
+from regress.study.trial_filter import Fields, arrange
 from regress.tracking.record import PROBLEM, TAG_LIMIT
 from regress.tracking.store import Store
-from regress.where import Fields, arrange
 
 KIND = "regress.kind"
 BASELINE = "regress.baseline"  # of the execution that reruns are held against, where one was pinned

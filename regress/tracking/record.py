@@ -15,14 +15,14 @@ from mlflow.utils.mlflow_tags import (
     MLFLOW_USER,
 )
 
-from regress.shards import RowsDigest
+from regress.metrics.summary import TrialSummary
+from regress.pipeline.steps import RowsDigest
 from regress.study import Study, Trial
-from regress.summary import TrialSummary
 from regress.tracking.environment import code_digest, environment, git_state, uncommitted
-from regress.tracking.lost import patiently
-from regress.tracking.resume import finished_children
+from regress.tracking.retry import retry_on_disconnect
 from regress.tracking.runs import FinishedRun, put
 from regress.tracking.store import Store, experiment
+from regress.tracking.unfinished import finished_children
 
 FLOW_RUN = "prefect.flow_run_id"  # the tag that names the flow run that made an execution
 PROBLEM = "regress.problem"  # the tag that holds what an execution's rows were made of
@@ -63,8 +63,8 @@ def begin(store: Store, study: Study, user: str, tags: Mapping[str, str]) -> Exe
     return open_parent(store, study.name, "study", user, {**identity, **tags})
 
 
-@patiently
-def take_up(store: Store, run: Run, user: str, tags: Mapping[str, str]) -> Execution:
+@retry_on_disconnect
+def resume_execution(store: Store, run: Run, user: str, tags: Mapping[str, str]) -> Execution:
     """Returns an unfinished execution to RUNNING; child runs that are not finished are deleted."""
     experiment_id, run_id = run.info.experiment_id, run.info.run_id
     for name, value in tags.items():
@@ -75,7 +75,7 @@ def take_up(store: Store, run: Run, user: str, tags: Mapping[str, str]) -> Execu
     return Execution(store, experiment_id, run_id, user, recorded, interrupted)
 
 
-@patiently
+@retry_on_disconnect
 def describe(execution: Execution, study: Study) -> None:
     """Gives the parent run the study's fields, and the study and the environment as artifacts."""
     fields = study.model_dump(mode="json", exclude={"name"})
@@ -92,7 +92,7 @@ def describe(execution: Execution, study: Study) -> None:
     )
 
 
-@patiently
+@retry_on_disconnect
 def open_parent(store: Store, name: str, kind: str, user: str, tags: Mapping[str, str]) -> Execution:
     """Opens a parent run in the experiment `name`."""
     return open_run(store, experiment(store, name), name, kind, user, tags)
@@ -132,7 +132,7 @@ def log_children(execution: Execution, runs: Iterable[FinishedRun]) -> None:
         execution.store.write(execution.experiment_id, missing)
 
 
-@patiently
+@retry_on_disconnect
 def attach(execution: Execution, files: Mapping[str, bytes]) -> None:
     """Artifacts of the parent run, by their paths inside it."""
     with tempfile.TemporaryDirectory() as folder:
@@ -140,7 +140,7 @@ def attach(execution: Execution, files: Mapping[str, bytes]) -> None:
         execution.store.client.log_artifacts(execution.run_id, folder)
 
 
-@patiently
+@retry_on_disconnect
 def finish(execution: Execution, metrics: Mapping[str, float]) -> None:
     """Closes the parent run, FINISHED."""
     client, run_id, at = execution.store.client, execution.run_id, now()

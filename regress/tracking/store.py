@@ -22,7 +22,7 @@ from mlflow.exceptions import MlflowException
 from regress.errors import InputError
 from regress.home import home
 from regress.tracking.bulk import obstacle, refresh_statistics, write_in_bulk
-from regress.tracking.lost import impatiently, patiently
+from regress.tracking.retry import fail_on_disconnect, retry_on_disconnect
 from regress.tracking.runs import FinishedRun, write_by_client
 
 _log = logging.getLogger(__name__)
@@ -73,10 +73,10 @@ class Store:
         Raises ServiceLost where the store does not come back.
         """
         if self.is_bulk:
-            patiently(write_in_bulk)(self.client, experiment_id, runs)
+            retry_on_disconnect(write_in_bulk)(self.client, experiment_id, runs)
         else:
             # MLflow's client tries each request again by itself; a run must not be begun twice.
-            impatiently(write_by_client)(self.client, experiment_id, runs)
+            fail_on_disconnect(write_by_client)(self.client, experiment_id, runs)
 
     def settle(self) -> None:
         """What is due after many runs have been written."""

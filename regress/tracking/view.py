@@ -14,10 +14,10 @@ from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import RESOURCE_DOES_NOT_EXIST, ErrorCode
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NOTE
 
-from regress.headline import RANKINGS, Effect, cell, final_metric, number, ratio, span, strongest, sure
+from regress.report.format import RANKINGS, Effect, cell, final_metric, number, ratio, span, strongest, sure
 from regress.study import Study
-from regress.tracking.lost import patiently
 from regress.tracking.record import Execution
+from regress.tracking.retry import retry_on_disconnect
 from regress.tracking.store import Store
 
 KEPT = 5  # views an experiment: the newest of ours
@@ -31,7 +31,7 @@ _ROWS = 8  # of each table in the description
 _NOTE_LIMIT = 8000  # characters of a tag's value
 
 
-@patiently
+@retry_on_disconnect
 def present(execution: Execution, study: Study, outcome: Mapping[str, Any]) -> None:
     """Gives the execution its view and its description, and removes the views that newer ones replace."""
     client, experiment_id, run_id = execution.store.client, execution.experiment_id, execution.run_id

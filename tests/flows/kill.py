@@ -22,8 +22,8 @@ def _only_reads(flags: int) -> bool:
 def attempt(request: dict[str, Any]) -> dict[str, Any]:
     """Runs the study; how many accesses it took."""
     from flows.robustness import robustness
-    from flows.session import run
-    from regress.load import validate
+    from flows.runtime.session import run
+    from regress.study.load import validate
 
     os.environ["MLFLOW_TRACKING_URI"] = request["store"]
     os.environ["REGRESS_HOME"] = request["home"]

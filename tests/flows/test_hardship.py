@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from mlflow import MlflowClient
 
-from regress.load import validate
+from regress.study.load import validate
 from regress.tracking.record import begin, describe
 from regress.tracking.store import open_store
 from tests.flows.test_resume import api_url, start, trials
@@ -18,7 +18,7 @@ from tests.flows.test_resume import api_url, start, trials
 CLOSED = """
 import sys
 from pathlib import Path
-from flows.command import execute
+from flows.cli.main import execute
 
 for place in map(Path, sys.argv[1:]):
     mode = place.stat().st_mode

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from mlflow import MlflowClient
 
-from flows.command import execute
+from flows.cli.main import execute
 from regress import notebook
 
 pytestmark = pytest.mark.usefixtures("prefect_server")

@@ -14,7 +14,7 @@ import pytest
 import yaml
 from mlflow import MlflowClient
 
-from flows.command import execute
+from flows.cli.main import execute
 
 pytestmark = pytest.mark.usefixtures("prefect_server")
 

@@ -16,19 +16,19 @@ import yaml
 from mlflow import MlflowClient
 from PIL import Image
 
-from flows.command import execute
+from flows.cli.main import execute
 from flows.reproduce import NotReproduced, reproduce
 from flows.robustness import robustness
-from regress import streams
 from regress.fleet import compiled, general
-from regress.load import load
-from regress.results import parquet
+from regress.metrics.results import parquet
+from regress.numerics import streams
 from regress.study import Study
+from regress.study.load import load
 from regress.tracking.record import attach, begin, describe, finish
 from regress.tracking.store import open_store
 from tests.flows.test_resume import failing
+from tests.helpers import execute as trained
 from tests.processors import another_processor, plain, python
-from tests.regress.helpers import execute as trained
 
 pytestmark = pytest.mark.usefixtures("prefect_server")
 
@@ -148,7 +148,7 @@ def test_bits_hold_across_threads_and_an_interruption(
 def test_bits_hold_on_another_processor(workplace: Path, small_study: Study) -> None:
     run_id = recorded(small_study)
     done = subprocess.run(
-        python("from flows.command import main; main()", "reproduce", run_id, "--json", "verdict.json"),
+        python("from flows.cli.main import main; main()", "reproduce", run_id, "--json", "verdict.json"),
         cwd=workplace,
         env=another_processor(
             {k: v for k, v in plain().items() if not k.startswith("PREFECT_")}
@@ -217,7 +217,7 @@ def test_a_trainer_of_twice_the_learning_rate_is_found_by_all_three(
     workplace: Path, small_study: Study, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run_id = recorded(small_study)
-    from regress import shards
+    from regress.pipeline import steps
 
     real = shards.Lane
     monkeypatch.setattr(shards, "Lane", lambda loss, lr: real(loss, 2 * lr))

@@ -24,8 +24,8 @@ from flows.robustness import robustness
 from regress.errors import InputError
 from regress.study import Study
 from regress.tracking.lease import TAG, held
-from regress.tracking.resume import unfinished
 from regress.tracking.store import open_store
+from regress.tracking.unfinished import unfinished
 from tests.ports import free_port
 from tests.servers import server
 
@@ -241,7 +241,7 @@ def start(
     """The command in a process of its own, which may write files of so many KiB; MLflow asks only twice."""
     # Where the tests run in a shell's background the signal would be ignored, in every child.
     listen = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
-    command = [sys.executable, "-c", f"{listen}; from flows.command import main; main()", *arguments]
+    command = [sys.executable, "-c", f"{listen}; from flows.cli.main import main; main()", *arguments]
     if file_limit is not None:
         command = ["bash", "-c", 'ulimit -f "$0"; exec "$@"', str(file_limit), *command]
     quick = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "PREFECT_API_URL": api_url()}

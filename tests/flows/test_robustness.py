@@ -13,9 +13,9 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 from PIL import Image
 
-from regress.load import validate
-from regress.metrics import nearest_rank
+from regress.metrics.evaluate import nearest_rank
 from regress.study import Study, Trial
+from regress.study.load import validate
 
 pytestmark = pytest.mark.usefixtures("prefect_server")
 
@@ -138,7 +138,7 @@ def test_prefect_knows_each_step_by_a_readable_name(workplace: Path, small_study
     from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
 
     from flows.robustness import robustness
-    from flows.session import drain
+    from flows.runtime.session import drain
 
     state = robustness(small_study, return_state=True)
     flow_run_id = state.state_details.flow_run_id

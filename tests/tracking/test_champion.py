@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from mlflow import MlflowClient
 
-from regress.refit import Refit
+from regress.pipeline.refit import Refit
 from regress.study import Study, Trial
 from regress.tracking.affine_predictor import AffinePredictor
 from regress.tracking.champion import log_champion

@@ -11,11 +11,11 @@ import pytest
 from mlflow import MlflowClient
 from mlflow.entities import Run
 
-from regress import references as module
-from regress.load import validate
-from regress.metrics import nearest_rank
-from regress.references import references
+from regress.estimators import references as module
+from regress.estimators.references import references
+from regress.metrics.evaluate import nearest_rank
 from regress.study import Study
+from regress.study.load import validate
 
 pytestmark = pytest.mark.usefixtures("prefect_server")
 
@@ -108,7 +108,7 @@ def test_a_study_goes_on_where_an_estimator_finds_no_fit(
     monkeypatch: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture[str],
 ) -> None:
-    from flows.command import execute
+    from flows.cli.main import execute
 
     monkeypatch.setattr(module, "ITERATIONS", 1)
     outcome = run_flow(small_study)
@@ -130,7 +130,7 @@ def test_a_study_goes_on_where_an_estimator_finds_no_fit(
 def test_stackloss_is_held_against_its_published_fits(
     workplace: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from flows.command import execute
+    from flows.cli.main import execute
 
     study = {
         "name": "rows",

@@ -11,15 +11,15 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from mlflow import MlflowClient
 
-from regress.compare import compare
-from regress.load import load, shipped, validate
-from regress.outcome import Findings, outcome_json
+from regress.comparison import compare
+from regress.report.outcome import StudyResult, outcome_json
 from regress.study import Study
+from regress.study.load import load, shipped, validate
 from regress.tracking.record import Execution
 from regress.tracking.store import Store, experiment, open_store
 from regress.tracking.view import KEPT, description, present, view_state, way
 from tests.browser import browser_page, require_chromium
-from tests.regress.helpers import execute
+from tests.helpers import execute
 
 RUN = "0123456789abcdef" * 2
 FOREIGN = {"mlflow.sharedViewState.somebody": "{}", "mlflow.sharedViewState.regression": "{}", "team": "a"}
@@ -39,7 +39,7 @@ def outcome() -> dict[str, Any]:
     study = grid()
     summaries = [summary for done in execute(study) for summary in done.summaries]
     comparison = compare(summaries, study.problem.ranking, study.seed)
-    return outcome_json(study, Findings(comparison, (), ()))
+    return outcome_json(study, StudyResult(comparison, (), ()))
 
 
 def grid(**fields: object) -> Study:

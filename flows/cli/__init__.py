@@ -1,0 +1,1 @@
+"""The `regress` command."""

@@ -1,0 +1,1 @@
+"""Prefect around a run: its temporary server, session, states and tags."""

@@ -1,0 +1,146 @@
+"""Contaminations that replace an exact number of rows."""
+
+import math
+from fractions import Fraction
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic.dataclasses import dataclass
+
+from regress.contaminations.contamination import (
+    Contamination,
+    Mask,
+    NotNegative,
+    Positive,
+    Share,
+    replace_rows,
+)
+from regress.numerics import streams
+from regress.problems import Data, Model
+from regress.values.text import STRICT
+
+
+@dataclass(frozen=True, config=STRICT)
+class _Replaced(Contamination):
+    """Replaces exactly floor(fraction * n) rows."""
+
+    fraction: Share
+
+    def count(self, rows: int) -> int:
+        """How many of `rows` rows are replaced; the fraction is taken as written, .29 of 100 being 29."""
+        return math.floor(_as_written(self.fraction) * rows)
+
+    def rows_needed(self) -> int:
+        """Enough for one row to be replaced; a fraction of 0 asks for none."""
+        return math.ceil(1 / _as_written(self.fraction)) if self.fraction else 1
+
+    def random_rows(self, data: Data, seed: int) -> Mask:
+        """Which rows (R, n) are replaced, any being as likely as another."""
+        order = [streams.permutation(data.rows, seed, "contamination", r) for r in data.indices]
+        return self.first(np.stack(order))
+
+    def first(self, order: NDArray[np.intp]) -> Mask:
+        """Which rows come first in `order` (R, n)."""
+        mask = np.zeros(order.shape, bool)
+        np.put_along_axis(mask, order[:, : self.count(order.shape[1])], True, axis=1)
+        return mask
+
+
+@dataclass(frozen=True, config=STRICT)
+class Vertical(_Replaced):
+    """Vertical outliers: y += shift on random rows, whatever their x."""
+
+    name = "vertical"
+    shift: float
+
+    def apply(self, data: Data, model: Model, seed: int) -> Data:
+        return replace_rows(self.random_rows(data, seed), data, data.train_x, data.train_y + self.shift)
+
+
+@dataclass(frozen=True, config=STRICT)
+class AdaptiveVertical(_Replaced):
+    """Vertical outliers that tilt: y += shift * sign(x . u) on the rows with the largest |x . u|.
+
+    sign(0) is 1, and of rows that are alike the first as stored are taken. Nothing is drawn: whoever
+    plans this has seen x.
+    """
+
+    name = "adaptive-vertical"
+    shift: float
+
+    def apply(self, data: Data, model: Model, seed: int) -> Data:
+        along = data.train_x[..., 0]
+        mask = self.first(np.argsort(-np.abs(along), axis=1, kind="stable"))
+        return replace_rows(
+            mask, data, data.train_x, data.train_y + np.where(along < 0, -self.shift, self.shift)
+        )
+
+
+@dataclass(frozen=True, config=STRICT)
+class _Leverage(_Replaced):
+    """Random rows move to x = scale * u, their targets to the model's plus the row's own noise."""
+
+    scale: Positive
+
+    def moved(self, data: Data, model: Model, seed: int, shift: float) -> Data:
+        """The rows moved, their targets `shift` above those of the model."""
+        assert data.truth is not None, "a study of a problem without truth has been refused before"
+        x = np.zeros_like(data.train_x)
+        x[..., 0] = self.scale
+        noise = data.train_y - model.predict(data.train_x, data.truth)
+        y = model.predict(x, data.truth) + noise + shift
+        return replace_rows(self.random_rows(data, seed), data, x, y)
+
+    @property
+    def needs_truth(self) -> bool:
+        return True
+
+
+@dataclass(frozen=True, config=STRICT)
+class GoodLeverage(_Leverage):
+    """Good leverage points: x = scale * u, y = f(x, w*) + the row's own noise, still on the model."""
+
+    name = "good-leverage"
+
+    def apply(self, data: Data, model: Model, seed: int) -> Data:
+        return self.moved(data, model, seed, 0.0)
+
+
+@dataclass(frozen=True, config=STRICT)
+class BadLeverage(_Leverage):
+    """Bad leverage points: x = scale * u, y = f(x, w*) + the row's own noise + shift, off the model."""
+
+    name = "bad-leverage"
+    shift: float
+
+    def apply(self, data: Data, model: Model, seed: int) -> Data:
+        return self.moved(data, model, seed, self.shift)
+
+
+@dataclass(frozen=True, config=STRICT)
+class Cluster(_Replaced):
+    """A cluster: random rows are drawn anew, (x, y) ~ N((x * u, y), spread**2 I)."""
+
+    name = "cluster"
+    x: float
+    y: float
+    spread: NotNegative
+
+    def apply(self, data: Data, model: Model, seed: int) -> Data:
+        replicates, n, features = data.train_x.shape
+        draws = streams.normals_by_replicate(
+            n * (features + 1), seed, "contamination/cluster", data.indices
+        )
+        point = self.spread * draws.reshape(replicates, n, features + 1)
+        point[..., 0] += self.x
+        point[..., -1] += self.y
+        return replace_rows(self.random_rows(data, seed), data, point[..., :-1], point[..., -1])
+
+    @property
+    def needs_real_features(self) -> bool:
+        return True
+
+
+def _as_written(fraction: float) -> Fraction:
+    # Exact: floor(0.29 * 100) is 29, and 28 in binary.
+    return Fraction(repr(fraction))

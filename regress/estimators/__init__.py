@@ -1,0 +1,1 @@
+"""The estimators that trials are compared with."""

@@ -1,0 +1,367 @@
+"""References: the field's own estimators, fitted to the very rows that a study's trials train on.
+
+Least squares (OLS), least absolute deviations (LAD), and Huber's M-estimator with its scale re-estimated
+by the MAD, as R's `rlm` has it. They are what statsmodels and scikit-learn make of them, so that the
+project's own numbers stand beside numbers that it had no hand in.
+
+LAD is scikit-learn's linear programme rather than statsmodels' QuantReg: the latter reweights until a
+step is below 1e-6 in whatever units the target has, and clips residuals there, which left it 3e-5 off on
+the default study's clean rows, a tenth of LAD's own error. The programme ends at a vertex, exactly.
+"""
+
+import threading
+import warnings
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from regress.comparison import Best
+from regress.contaminations import Contamination
+from regress.losses import L1, L2, Huber, Loss
+from regress.metrics.evaluate import nearest_ranks
+from regress.metrics.summary import Quantiles, TrialSummary
+from regress.numerics.threads import one_thread
+from regress.problems import Data, Model, Problem
+from regress.problems.affine import Affine
+from regress.problems.problem import Ranking
+
+Floats = NDArray[np.float64]
+
+DELTA = 1.345  # 95 % as efficient as least squares where the noise is normal (Huber 1964)
+ITERATIONS = 500  # of reweighting; with a third of the targets shifted it takes some 150
+TOLERANCE = 1e-8  # until no weight, each in [0, 1], moves by more
+
+_importing = threading.Lock()
+
+
+class NotConverged(ArithmeticError):
+    """A library call that ended without a fit."""
+
+
+@dataclass(frozen=True)
+class Fit:
+    """An estimate of P parameters from one replicate's rows; nan where there is none, and why."""
+
+    params: Floats
+    scale: float = np.nan  # of the residuals, where the estimator estimates one
+    failure: str | None = None
+
+
+@dataclass(frozen=True)
+class Estimator:
+    """A library's estimator, and the loss that its estimate minimises."""
+
+    name: str
+    package: str
+    call: str
+    solve: Callable[[Model, Floats, Floats], Fit]
+    loss: Callable[[Fit], Loss]
+
+    @property
+    def library(self) -> str:
+        return f"{self.package} {version(self.package)} {self.call}"
+
+
+@dataclass(frozen=True)
+class Reference:
+    """One estimator's fits to the contaminated training rows of R replicates.
+
+    `finals` are named and defined as a trial's, with the estimator's own loss in the place of the
+    trial's, and w* of a table being the estimator's own fit to the uncontaminated training rows. A
+    replicate without a fit counts as +inf.
+    """
+
+    estimator: Estimator
+    problem: Problem
+    contamination: Contamination
+    params: Floats  # (R, P), in the fleet's units
+    scale: Floats  # (R,), in the units of the user's target; nan where none is estimated
+    failures: tuple[str | None, ...]  # (R,)
+    finals: dict[str, Floats]  # (R,) each
+
+    @property
+    def user_params(self) -> Floats:
+        """The estimates (R, P) in the user's units."""
+        return self.problem.in_user_units(self.params)
+
+    @property
+    def ranking(self) -> Floats:
+        """That of the finals (R,) by which trials are ranked."""
+        name = self.problem.ranking
+        return self.finals["final_param_error" if name == "param_error" else name]
+
+    @property
+    def converged(self) -> NDArray[np.bool_]:
+        return np.array([failure is None for failure in self.failures])
+
+    @property
+    def converged_fraction(self) -> float:
+        return float(self.converged.mean())
+
+    def quantiles(self, name: str) -> Quantiles:
+        return Quantiles(*nearest_ranks(self.finals[name], 0.5, 0.05, 0.95))
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """Numbers by name, as a trial's: those that are not finite are left out."""
+        every = {
+            name + suffix: float(value)
+            for name in self.finals
+            for suffix, value in zip(("", "_q05", "_q95"), self.quantiles(name), strict=True)
+        }
+        every["converged_fraction"] = self.converged_fraction
+        if self.converged.any():
+            every["scale"] = float(np.median(self.scale[self.converged]))
+            medians = np.median(self.user_params[self.converged], axis=0)
+            names = self.problem.parameter_names
+            every |= {f"coef_{n}": float(value) for n, value in zip(names, medians, strict=True)}
+        return {name: value for name, value in every.items() if np.isfinite(value)}
+
+
+@dataclass(frozen=True)
+class Beside:
+    """A reference beside the best trial under the same contamination.
+
+    `efficiency` is the relative efficiency of the trial: the reference's mean squared error over the
+    trial's, the error being the metric that ranks, the mean over replicates. Above 1 the trial is the
+    better estimate; at .8 it is worth as much as the reference on 80 % of the rows. None where a
+    replicate of the reference has no fit, or no trial stayed finite.
+    """
+
+    contamination: str
+    estimator: str
+    metric: Ranking
+    median: float
+    q05: float
+    q95: float
+    converged: float  # share of the replicates
+    excess_risk: float  # median, as the next
+    trial_excess_risk: float | None
+    efficiency: float | None
+
+
+def references(
+    problem: Problem, contamination: Contamination, data: Data, clean: Data
+) -> tuple[Reference, ...]:
+    """Each estimator that applies to the problem, on contaminated `data`; `clean` is what it was before."""
+    one_thread()
+    _let_failures_raise()
+    return tuple(
+        _reference(estimator, problem, contamination, data, clean)
+        for estimator in estimators(problem.model)
+    )
+
+
+def estimators(model: Model) -> tuple[Estimator, ...]:
+    """What the field fits such a model with: no robust regression of its own to one that is not affine."""
+    return (OLS, LAD, HUBER_M) if isinstance(model, Affine) else (LEAST_SQUARES,)
+
+
+def fit(estimator: Estimator, model: Model, x: Floats, y: Floats) -> Fit:
+    """The estimate from features x (n, F) and targets y (n,); a failure is told, never raised."""
+    try:
+        with np.errstate(all="ignore"):
+            found = estimator.solve(model, x, y)
+        if not np.isfinite(found.params).all():
+            raise NotConverged("the estimate is not finite")
+    # Libraries have their own ways to fail: LinAlgError and other ValueErrors, a None for a solution,
+    # a warning that `_let_failures_raise` made an exception.
+    except (ArithmeticError, ValueError, TypeError, UserWarning) as error:
+        lines = str(error).strip().splitlines() or [type(error).__name__]
+        return Fit(np.full(model.parameters, np.nan), failure=lines[0])
+    return found
+
+
+def beside(
+    fitted: Iterable[Reference], summaries: Sequence[TrialSummary], best: Iterable[Best]
+) -> tuple[Beside, ...]:
+    """Each reference beside the best trial under its contamination."""
+    winners = {row.contamination: _trial_of(row, summaries) for row in best}
+    return tuple(_beside(reference, winners.get(str(reference.contamination))) for reference in fitted)
+
+
+def relative_efficiency(reference: Floats, trial: Floats) -> float | None:
+    """Mean squared error of a reference (R,) over that of a trial (R,); None where it is not finite.
+
+    A replicate that diverged has an infinite error: one of the trial's makes it 0.
+    """
+    with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
+        ratio = float(np.mean(reference**2) / np.mean(trial**2))
+    return ratio if np.isfinite(ratio) else None
+
+
+def _ols(model: Model, x: Floats, y: Floats) -> Fit:
+    from statsmodels.regression.linear_model import OLS as LinearModel
+
+    return Fit(LinearModel(y, _design(model, x)).fit().params)
+
+
+def _lad(model: Model, x: Floats, y: Floats) -> Fit:
+    from sklearn.linear_model import QuantileRegressor
+
+    z = _design(model, x)
+    start, unit, residual = _residuals(z, y)
+    # Interior points, then a vertex: half the time of the simplex method at 1,000 rows, a sixth at 10,000.
+    programme = QuantileRegressor(quantile=0.5, alpha=0.0, solver="highs-ipm", fit_intercept=False)
+    return Fit(start + unit * programme.fit(z, residual).coef_)
+
+
+def _huber_m(model: Model, x: Floats, y: Floats) -> Fit:
+    from statsmodels.robust.norms import HuberT
+    from statsmodels.robust.robust_linear_model import RLM
+
+    z = _design(model, x)
+    start, unit, residual = _residuals(z, y)
+    # Not until the deviance is still, the default: it divides residuals by a variance.
+    found = RLM(residual, z, M=HuberT(DELTA)).fit(
+        maxiter=ITERATIONS, tol=TOLERANCE, scale_est="mad", conv="weights"
+    )
+    weights = found.fit_history["weights"]
+    if not np.abs(weights[-1] - weights[-2]).max() <= TOLERANCE:
+        raise NotConverged(f"the weights still move after {ITERATIONS} iterations")
+    return Fit(start + unit * found.params, unit * float(found.scale))
+
+
+def _residuals(z: Floats, y: Floats) -> tuple[Floats, float, Floats]:
+    """Least squares (P,), the median size of its residuals, and these (n,) in units of it.
+
+    An estimate from y is least squares plus that from its residuals, and scales with them: so the
+    absolute tolerances of the solvers are small whatever the target's unit, and rounding is no noise.
+    """
+    start = np.asarray(np.linalg.lstsq(z, y, rcond=None)[0], np.float64)
+    residual = y - z @ start
+    unit = float(np.median(np.abs(residual))) or 1.0
+    return start, unit, residual / unit
+
+
+def _least_squares(model: Model, x: Floats, y: Floats) -> Fit:
+    return Fit(model.least_squares(x, y))
+
+
+OLS = Estimator("ols", "statsmodels", "OLS", _ols, lambda _: L2())
+LAD = Estimator("lad", "scikit-learn", "QuantileRegressor(alpha=0)", _lad, lambda _: L1())
+HUBER_M = Estimator(
+    "huber-m", "statsmodels", f"RLM(HuberT({DELTA}))", _huber_m, lambda found: Huber(DELTA * found.scale)
+)
+LEAST_SQUARES = Estimator("least squares", "scipy", "least_squares", _least_squares, lambda _: L2())
+
+
+def _design(model: Model, x: Floats) -> Floats:
+    """The columns (n, P) that the parameters multiply; raises NotConverged where they are dependent."""
+    rows = model.table(x[None], np.zeros((1, len(x))), torch.float64)
+    z = np.ascontiguousarray(rows[0, :, : model.parameters].numpy())
+    rank = np.linalg.matrix_rank(z)
+    if rank < model.parameters:
+        raise NotConverged(f"rows of rank {rank} do not determine {model.parameters} parameters")
+    return z
+
+
+def _let_failures_raise() -> None:
+    """Turns the warning with which a fit gives up into an exception, here and for good.
+
+    `warnings.catch_warnings` would do so for a moment, but for all threads, in which other steps of the
+    study run.
+    """
+    # Two threads that import scikit-learn for the first time at once wait for each other for ever.
+    with _importing:
+        from sklearn.exceptions import ConvergenceWarning as LinearProgramme
+        from sklearn.linear_model import QuantileRegressor  # noqa: F401
+        from statsmodels.robust.robust_linear_model import RLM  # noqa: F401
+        from statsmodels.tools.sm_exceptions import ConvergenceWarning as Reweighting
+
+    ours = r"regress\.estimators\.references|sklearn\.linear_model\._quantile"
+    for category in (LinearProgramme, Reweighting):
+        warnings.filterwarnings("error", category=category, module=ours)
+
+
+def _reference(
+    estimator: Estimator, problem: Problem, contamination: Contamination, data: Data, clean: Data
+) -> Reference:
+    model = problem.model
+    fits = _fits(estimator, model, data)
+    params = np.stack([found.params for found in fits])
+    if clean.truth is not None:
+        w_star = clean.truth
+    elif data is clean:
+        w_star = params
+    else:
+        w_star = np.stack([found.params for found in _fits(estimator, model, clean)])
+    return Reference(
+        estimator=estimator,
+        problem=problem,
+        contamination=contamination,
+        params=params,
+        scale=problem.target_scale * np.array([found.scale for found in fits]),
+        failures=tuple(found.failure for found in fits),
+        finals=_finals(estimator, problem, data, fits, params, w_star),
+    )
+
+
+def _fits(estimator: Estimator, model: Model, data: Data) -> list[Fit]:
+    return [fit(estimator, model, x, y) for x, y in zip(data.train_x, data.train_y, strict=True)]
+
+
+def _finals(
+    estimator: Estimator,
+    problem: Problem,
+    data: Data,
+    fits: list[Fit],
+    params: Floats,
+    w_star: Floats,
+) -> dict[str, Floats]:
+    """The final metrics (R,) of fits whose parameters are `params` (R, P)."""
+    model = problem.model
+
+    def mean_rho(residual: Floats) -> Floats:
+        means = [
+            np.inf if found.failure else float(estimator.loss(found).rho(torch.from_numpy(u)).mean())
+            for found, u in zip(fits, residual, strict=True)
+        ]
+        return np.array(means)
+
+    with np.errstate(all="ignore"):
+        train = model.predict(data.train_x, params) - data.train_y
+        val = model.predict(data.val_x, params) - data.val_y
+        least = model.predict(data.val_x, w_star) - data.val_y
+        finals = {
+            "final_train_loss": mean_rho(train),
+            "final_val_loss": mean_rho(val),
+            "final_param_error": np.sqrt(((params - w_star) ** 2).sum(axis=-1)),
+            "excess_risk": (val**2 / 2).mean(axis=-1) - (least**2 / 2).mean(axis=-1),
+        }
+        if problem.ranking == "val_median_abs_residual":
+            finals["val_median_abs_residual"] = problem.target_scale * np.median(np.abs(val), axis=-1)
+    return {name: np.where(np.isfinite(values), values, np.inf) for name, values in finals.items()}
+
+
+def _trial_of(best: Best, summaries: Sequence[TrialSummary]) -> TrialSummary:
+    def is_it(summary: TrialSummary) -> bool:
+        trial = summary.trial
+        return (
+            (trial.lr, trial.sigma, trial.batch_size) == (best.lr, best.sigma, best.batch_size)
+            and str(trial.loss) == best.loss
+            and str(trial.order) == best.order
+            and str(trial.contamination) == best.contamination
+        )
+
+    return next(filter(is_it, summaries))
+
+
+def _beside(reference: Reference, winner: TrialSummary | None) -> Beside:
+    median, q05, q95 = nearest_ranks(reference.ranking, 0.5, 0.05, 0.95)
+    return Beside(
+        contamination=str(reference.contamination),
+        estimator=reference.estimator.name,
+        metric=reference.problem.ranking,
+        median=float(median),
+        q05=float(q05),
+        q95=float(q95),
+        converged=reference.converged_fraction,
+        excess_risk=float(reference.quantiles("excess_risk").median),
+        trial_excess_risk=None if winner is None else float(winner.finals["excess_risk"].median),
+        efficiency=None if winner is None else relative_efficiency(reference.ranking, winner.ranking),
+    )

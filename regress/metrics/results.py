@@ -1,0 +1,72 @@
+"""`results.parquet`: every epoch of every lane of an execution, without ids and times.
+
+Two executions of one study are equal files, byte for byte, on one set of libraries.
+"""
+
+import io
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from regress.metrics.evaluate import Outcome
+from regress.problems import Problem
+from regress.study import Trial
+
+SCHEMA = pa.schema(
+    [
+        ("trial", pa.string()),  # digest
+        ("epoch", pa.int32()),  # from 1
+        ("replicate", pa.int32()),
+        ("params", pa.list_(pa.float64())),  # in the user's units, the intercept last
+        ("params_digest", pa.string()),  # of the bits as trained
+        ("train_loss", pa.float64()),
+        ("val_loss", pa.float64()),
+        ("param_error", pa.float64()),
+        ("diverged", pa.bool_()),  # by this epoch
+        ("first_nonfinite_step", pa.int64()),  # null unless it has come by this epoch
+    ]
+)
+
+
+def shard_table(problem: Problem, trials: tuple[Trial, ...], outcome: Outcome) -> pa.Table:
+    """The rows of one shard, sorted by trial, epoch and replicate."""
+    epochs, count, replicates, size = outcome.params.shape
+    by_trial = np.argsort([trial.digest for trial in trials])
+    digests = np.array([trial.digest for trial in trials])[by_trial]
+
+    def column(values: np.ndarray) -> np.ndarray:
+        """(E, L, R, ...) to rows in the order (L, E, R)."""
+        ordered = np.swapaxes(values, 0, 1)[by_trial]
+        return np.ascontiguousarray(ordered).reshape(-1, *values.shape[3:])
+
+    shape = (epochs, count, replicates)
+    epoch = np.broadcast_to(np.arange(1, epochs + 1, dtype=np.int32)[:, None, None], shape)
+    step = np.broadcast_to(outcome.first_nonfinite_step, shape)
+    has_come = (step > 0) & (step <= epoch * outcome.steps_per_epoch)
+    params = column(problem.in_user_units(outcome.params))
+    params[np.isnan(params)] = np.nan  # one bit pattern: nan has a sign that depends on the processor
+    offsets = np.arange(0, params.size + 1, size, dtype=np.int32)
+    columns = [
+        pa.array(np.repeat(digests, epochs * replicates)),
+        pa.array(column(epoch)),
+        pa.array(column(np.broadcast_to(np.arange(replicates, dtype=np.int32), shape))),
+        pa.ListArray.from_arrays(pa.array(offsets), pa.array(params.ravel())),
+        pa.array(column(outcome.digests)),
+        pa.array(column(outcome.train_loss)),
+        pa.array(column(outcome.val_loss)),
+        pa.array(column(outcome.param_error)),
+        pa.array(column(outcome.diverged)),
+        pa.array(column(step), mask=~column(has_come)),
+    ]
+    return pa.table(columns, schema=SCHEMA)
+
+
+def parquet(shards: list[pa.Table]) -> bytes:
+    """The shards' rows as one sorted Parquet file."""
+    table = pa.concat_tables(shards)
+    keys = [("trial", "ascending"), ("epoch", "ascending"), ("replicate", "ascending")]
+    buffer = io.BytesIO()
+    pq.write_table(table.take(pc.sort_indices(table, keys)), buffer, compression="zstd")
+    return buffer.getvalue()

@@ -1,0 +1,99 @@
+"""The winner of a study, trained once more on every row: the model that its user takes home."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from regress.comparison import Comparison
+from regress.contaminations import Clean
+from regress.pipeline.steps import evaluate_shard, train_shard
+from regress.problems import Data, Problem, Table
+from regress.problems.table import Columns
+from regress.study import Study, Trial
+from regress.study.shards import Shard
+
+Floats = NDArray[np.float64]
+
+_EXAMPLES = 5
+
+
+@dataclass(frozen=True)
+class Refit:
+    """What `trial` makes of all rows: target = features . coefficients + intercept, in the user's units."""
+
+    trial: Trial
+    features: tuple[str, ...]
+    target: str
+    coefficients: tuple[float, ...]
+    intercept: float
+    example: Floats  # (n, F), the first few rows
+
+
+def winner(study: Study, comparison: Comparison) -> Trial | None:
+    """The best trial under `clean`, or under the first contamination of a study without it.
+
+    A contamination is done to the rows to try the losses; the model is for the rows as they are. None
+    where no such trial stayed finite.
+    """
+    chosen = Clean() if Clean() in study.contaminations else study.contaminations[0]
+    for best in comparison.best:
+        if best.contamination == str(chosen):
+            point = (best.contamination, best.loss, best.lr, best.sigma, best.order, best.batch_size)
+            return next(trial for trial in study.trials() if _point(trial) == point)
+    return None
+
+
+def refit(trial: Trial) -> Refit | None:
+    """The median of the trial's replicates, each trained on all rows; None where one of them diverged.
+
+    A replicate's training and validation rows together are all rows: for a table the same ones every
+    time, visited in another order from another start. The median is taken of each parameter as trained,
+    before the change to the user's units: there an intercept is extrapolated to x = 0 and swings with
+    the slopes.
+    """
+    problem, shard = trial.problem, Shard((trial,))
+    rows = _joined(problem.draw(trial.seed, trial.replicates))
+    order = trial.order.permutations(rows, problem.model, trial.seed, trial.epochs, trial.batch_size)
+    trajectory = train_shard(shard, rows, order)
+    (summary,) = evaluate_shard(shard, rows, rows, trajectory).summaries
+    if summary.diverged.any():
+        return None
+    trained = trajectory.params[-1, 0].double().numpy()
+    params = problem.in_user_units(np.median(trained, axis=0)).tolist()
+    columns = _columns(problem, rows)
+    features = len(columns.features)
+    return Refit(
+        trial=trial,
+        features=columns.features,
+        target=columns.target,
+        coefficients=tuple(params[:features]),
+        intercept=params[features] if len(params) > features else 0.0,
+        example=columns.x[:_EXAMPLES],
+    )
+
+
+def _point(trial: Trial) -> tuple[str, str, float, float, str, int]:
+    return (
+        str(trial.contamination),
+        str(trial.loss),
+        trial.lr,
+        trial.sigma,
+        str(trial.order),
+        trial.batch_size,
+    )
+
+
+def _joined(data: Data) -> Data:
+    """All rows of each replicate, to train on and to measure on."""
+    x = np.concatenate([data.train_x, data.val_x], axis=1)
+    y = np.concatenate([data.train_y, data.val_y], axis=1)
+    return replace(data, train_x=x, train_y=y, val_x=x, val_y=y, contaminated=np.zeros(y.shape, bool))
+
+
+def _columns(problem: Problem, rows: Data) -> Columns:
+    """The columns in the user's units and by the user's names; x1, x2, ... and y where there are none."""
+    if isinstance(problem, Table):
+        return problem.columns
+    x = rows.train_x[0]
+    return Columns(tuple(f"x{i}" for i in range(1, x.shape[1] + 1)), "y", x, rows.train_y[0])

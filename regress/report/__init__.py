@@ -1,0 +1,1 @@
+"""A study's outcome and its renderers."""

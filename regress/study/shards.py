@@ -1,0 +1,74 @@
+"""How a study is cut: the trials of a shard share rows, order and batch size, and are trained together."""
+
+from dataclasses import dataclass
+from itertools import groupby
+
+import numpy as np
+from numpy.typing import NDArray
+
+from regress.contaminations import Contamination
+from regress.fleet import Schedule
+from regress.losses import Loss
+from regress.numerics import streams
+from regress.orders import Order
+from regress.study import Study, Trial
+
+Floats = NDArray[np.float64]
+
+_TRIALS = 64  # a shard is logged as one; this many take some seconds over a slow connection
+
+
+@dataclass(frozen=True)
+class Shard:
+    """Trials of one study that share contamination, order and batch size."""
+
+    trials: tuple[Trial, ...]
+    first: int = 0  # the place of its first trial in the study
+
+    @property
+    def contamination(self) -> Contamination:
+        return self.trials[0].contamination
+
+    @property
+    def order(self) -> Order:
+        return self.trials[0].order
+
+    @property
+    def losses(self) -> tuple[Loss, ...]:
+        """Each loss once."""
+        return tuple(dict.fromkeys(trial.loss for trial in self.trials))
+
+    @property
+    def schedule(self) -> Schedule:
+        trial = self.trials[0]
+        return Schedule(trial.batch_size, trial.reduction, trial.tail)
+
+    @property
+    def label(self) -> str:
+        trial = self.trials[0]
+        return f"{self.contamination} · {self.order} · batch {trial.batch_size}"
+
+
+def shards(study: Study) -> tuple[Shard, ...]:
+    """All trials of a study, at most 64 to a shard."""
+
+    def stream(trial: Trial) -> tuple[Contamination, Order, int]:
+        return trial.contamination, trial.order, trial.batch_size
+
+    cut: list[Shard] = []
+    first = 0
+    for _, group in groupby(study.trials(), key=stream):
+        trials = tuple(group)
+        cut += [Shard(trials[i : i + _TRIALS], first + i) for i in range(0, len(trials), _TRIALS)]
+        first += len(trials)
+    return tuple(cut)
+
+
+def start(shard: Shard, indices: range) -> Floats:
+    """Initial parameters (L, R, P): one draw for each replicate, scaled by each trial's sigma."""
+    trial = shard.trials[0]
+    model = trial.problem.model
+    draws = streams.normals_by_replicate(model.draws, trial.seed, "init", indices)
+    sigmas = np.array([trial.sigma for trial in shard.trials])[:, None]
+    shape = (len(shard.trials), *draws.shape)
+    return model.start(np.broadcast_to(sigmas, shape[:2]), np.broadcast_to(draws, shape))

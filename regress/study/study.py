@@ -1,0 +1,146 @@
+"""A study spans a grid; a trial is one point of it. Both are validated here, once, at the boundary."""
+
+import warnings
+from hashlib import sha256
+from itertools import product
+from typing import Any
+
+from pydantic import (
+    Field,
+    model_validator,
+)
+
+from regress.contaminations import Clean
+from regress.errors import InputError
+from regress.losses import L2, Loss
+from regress.orders import Shuffled
+from regress.problems import Problem, Table
+from regress.problems.affine import Affine
+from regress.study.trial import (
+    ContaminationLine,
+    Count,
+    LossLine,
+    OrderLine,
+    Positive,
+    Scale,
+    Training,
+    Trial,
+)
+from regress.values.text import Form
+
+
+def _is_table(fields: dict[str, Any]) -> bool:
+    return isinstance(fields.get("problem"), Table)
+
+
+# Every abstract base class has a method `register`, which no study needs.
+warnings.filterwarnings("ignore", 'Field name "register" in "Study" shadows', UserWarning)
+
+
+class Study(Training):
+    """One problem, and the grid contamination x loss x lr x sigma x order x batch size over it."""
+
+    name: str = Field(
+        pattern=r"^[a-z0-9][a-z0-9._-]*$",
+        max_length=80,
+        description="Also the name of the MLflow experiment: lower case, digits, . _ and -.",
+    )
+    contaminations: tuple[ContaminationLine, ...] = Field(
+        (Clean(),),
+        min_length=1,
+        description="What is done to the training rows, e.g. vertical(fraction=0.1, shift=10.0).",
+        json_schema_extra={"default": ["clean"]},
+    )
+    losses: tuple[LossLine, ...] = Field(
+        (L2(),),
+        min_length=1,
+        description="Losses, e.g. l2, l1, huber(delta=1.0).",
+        json_schema_extra={"default": ["l2"]},
+    )
+    lrs: tuple[Positive, ...] = Field((0.03,), min_length=1, description="Learning rates.")
+    sigmas: tuple[Scale, ...] = Field((0.01,), min_length=1, description="Scales of the initial weights.")
+    orders: tuple[OrderLine, ...] = Field(
+        (Shuffled(),),
+        min_length=1,
+        description="Orders of the rows, e.g. shuffled, easy-to-hard, signed(surrogate=oracle).",
+        json_schema_extra={"default": ["shuffled"]},
+    )
+    batch_sizes: tuple[Count, ...] = Field((32,), min_length=1, description="Rows a step.")
+    register: bool = Field(
+        default_factory=_is_table,
+        description="Refit the winner on all rows and put it into MLflow's model registry; where nothing"
+        " is said, done for a table only.",
+        json_schema_extra={"default": False},
+    )
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> "Study":
+        for field in ("contaminations", "losses", "lrs", "sigmas", "orders", "batch_sizes"):
+            _refuse_twice(field, getattr(self, field))
+        rows = self.problem.train_rows
+        for size in self.batch_sizes:
+            if size > rows:
+                raise InputError(f"batch_sizes: {size} is more than the {rows} training rows")
+        for sigma in self.sigmas:
+            if reason := self.problem.refuse_start(sigma):
+                raise InputError(f"sigmas: {reason}")
+        for contamination in self.contaminations:
+            _refuse("contaminations", contamination, contamination.refuse(self.problem))
+        for loss in self.losses:
+            _refuse("losses", loss, _refuse_loss(loss, self.problem))
+        for order in self.orders:
+            _refuse("orders", order, order.refuse(self.problem))
+        if self.register and not isinstance(self.problem.model, Affine):
+            raise InputError(
+                f"register: a {self.problem.name} is no linear model of columns, expected false"
+                " or the problem linear, ohm or table"
+            )
+        return self
+
+    def trials(self) -> tuple[Trial, ...]:
+        """The points of the grid."""
+        shared = {field: getattr(self, field) for field in Training.model_fields}
+        return tuple(
+            Trial(
+                contamination=contamination,
+                loss=loss,
+                lr=lr,
+                sigma=sigma,
+                order=order,
+                batch_size=batch_size,
+                **shared,
+            )
+            for contamination, order, batch_size, loss, lr, sigma in product(
+                self.contaminations,
+                self.orders,
+                self.batch_sizes,
+                self.losses,
+                self.lrs,
+                self.sigmas,
+            )
+        )
+
+    @property
+    def digest(self) -> str:
+        """Sixteen hexadecimal digits of its trials' digests, whatever their order."""
+        trials = sorted(trial.digest for trial in self.trials())
+        return sha256("\n".join(trials).encode()).hexdigest()[:16]
+
+
+def _refuse(field: str, value: Form, reason: str | None) -> None:
+    if reason is not None:
+        raise InputError(f"{field}: {value} {reason}")
+
+
+def _refuse_loss(loss: Loss, problem: Problem) -> str | None:
+    if loss.is_scaled and not isinstance(problem.model, Affine):
+        return (
+            f"needs a linear model for its pilot fit, which a {problem.name} does not have; use scale=raw"
+        )
+    return None
+
+
+def _refuse_twice(field: str, values: tuple[Any, ...]) -> None:
+    for value in values:
+        if values.count(value) > 1:
+            raise InputError(f"{field}: {value} stands there twice")

@@ -1,0 +1,60 @@
+"""References as MLflow runs: one child of the execution for each estimator and contamination."""
+
+from collections.abc import Iterable
+
+import pandas as pd
+from mlflow.entities import Metric
+from mlflow.utils.mlflow_tags import MLFLOW_SOURCE_NAME, MLFLOW_USER
+
+from regress.estimators.references import Reference
+from regress.tracking.record import NAME_LIMIT, Execution, log_children, now, param_text
+from regress.tracking.runs import FinishedRun
+
+_TAG_LIMIT = 8000  # characters; MLflow refuses more
+
+
+def log_references(execution: Execution, references: Iterable[Reference]) -> None:
+    """Writes references as finished child runs, each replicate's fit as a table beside them."""
+    log_children(execution, [_finished_run(execution, reference) for reference in references])
+
+
+def _finished_run(execution: Execution, reference: Reference) -> FinishedRun:
+    at = now()
+    name, contamination = reference.estimator.name, str(reference.contamination)
+    failures = sorted({failure for failure in reference.failures if failure is not None})
+    return FinishedRun(
+        name=f"{name} {contamination}"[:NAME_LIMIT],
+        key=f"reference/{name}/{contamination}",
+        parent=execution.run_id,
+        user=execution.user,
+        start_time=at,
+        end_time=at,
+        tags={
+            MLFLOW_USER: execution.user,
+            MLFLOW_SOURCE_NAME: "regress",
+            "regress.kind": "reference",
+            **({"regress.failures": "; ".join(failures)[:_TAG_LIMIT]} if failures else {}),
+        },
+        params={
+            "estimator": name,
+            "library": reference.estimator.library,
+            "contamination": contamination,
+            "problem": param_text(reference.problem),
+        },
+        metrics=[Metric(key, value, at, 0) for key, value in reference.metrics.items()],
+        dataset=None,
+        files={"fits.csv": _fits(reference).to_csv(index_label="replicate").encode()},
+    )
+
+
+def _fits(reference: Reference) -> pd.DataFrame:
+    """A row for each replicate: its estimate in the user's units, its metrics, or why there is none."""
+    names = [f"coef_{name}" for name in reference.problem.parameter_names]
+    return pd.DataFrame(
+        {
+            **dict(zip(names, reference.user_params.T, strict=True)),
+            "scale": reference.scale,
+            **reference.finals,
+            "failure": reference.failures,
+        }
+    )

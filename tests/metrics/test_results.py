@@ -1,0 +1,236 @@
+"""results.parquet: every epoch of every lane, the same bytes for the same study."""
+
+import io
+import os
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+
+from regress.metrics.results import SCHEMA
+from regress.problems import Table
+from regress.study import Study
+from regress.study.load import validate
+from tests.helpers import execute, results
+
+SMALL: dict[str, Any] = {
+    "name": "small",
+    "problem": "linear(rows=40, val=20)",
+    "contaminations": ["clean", "vertical(fraction=0.1, shift=10.0)"],
+    "losses": ["l2", "huber"],
+    "lrs": [0.03, 0.3, 9.0],
+    "sigmas": [0.0, 0.01],
+    "orders": ["shuffled", "easy-to-hard"],
+    "batch_sizes": [6],
+    "epochs": 3,
+    "replicates": 2,
+}
+TABLE = SMALL | {"problem": "table(dataset=stackloss)"}
+PLANCK = SMALL | {
+    "problem": "planck(form=scaled)",
+    "sigmas": [3000.0, 8000.0],
+    "batch_sizes": [200],
+    "epochs": 2,
+}
+
+
+def study(fields: dict[str, Any] = SMALL, **more: Any) -> Study:
+    return validate({**fields, **more})
+
+
+@cache
+def table(of: Study) -> pd.DataFrame:
+    return pd.read_parquet(io.BytesIO(results(execute(of))))
+
+
+def same(one: pd.DataFrame, other: pd.DataFrame) -> bool:
+    """Whether two tables hold the same, bit for bit; nan is nan."""
+
+    def listed(frame: pd.DataFrame) -> pd.DataFrame:
+        return frame.assign(params=[value.tobytes() for value in frame.params]).reset_index(drop=True)
+
+    return listed(one).equals(listed(other))
+
+
+def own(frame: pd.DataFrame, of: Study) -> pd.DataFrame:
+    """The rows of another study's trials."""
+    return frame[frame.trial.isin([trial.digest for trial in of.trials()])]
+
+
+def test_the_schema_is_the_documented_one() -> None:
+    read = pq.read_schema(io.BytesIO(results(execute(study()))))
+    assert read.remove_metadata() == SCHEMA.remove_metadata()
+    # docs/studies.md names these columns.
+    assert read.names == [
+        "trial",
+        "epoch",
+        "replicate",
+        "params",
+        "params_digest",
+        "train_loss",
+        "val_loss",
+        "param_error",
+        "diverged",
+        "first_nonfinite_step",
+    ]
+
+
+def test_rows_are_every_epoch_of_every_lane_sorted() -> None:
+    some = study()
+    keys = [
+        (trial.digest, epoch, replicate)
+        for trial in some.trials()
+        for epoch in range(1, 4)
+        for replicate in range(2)
+    ]
+    read = table(some)
+    assert list(zip(read.trial, read.epoch, read.replicate, strict=True)) == sorted(keys)
+    assert all(len(params) == 3 for params in read.params)
+
+
+@pytest.mark.parametrize("fields", [SMALL, TABLE, PLANCK], ids=["linear", "table", "planck"])
+def test_two_executions_are_equal_files(fields: dict[str, Any]) -> None:
+    assert results(execute(study(fields))) == results(execute(study(fields)))
+
+
+@pytest.mark.parametrize("fields", [SMALL, TABLE, PLANCK], ids=["linear", "table", "planck"])
+def test_executions_side_by_side_are_equal_files(fields: dict[str, Any]) -> None:
+    alone = results(execute(study(fields)))
+    with ThreadPoolExecutor(2) as pool:
+        assert set(pool.map(results, pool.map(execute, [study(fields)] * 2))) == {alone}
+
+
+def test_another_process_makes_an_equal_file(tmp_path: Path) -> None:
+    file = tmp_path / "results.parquet"
+    code = """
+import pathlib, sys
+from tests.helpers import execute, results
+from tests.metrics.test_results import TABLE, study
+pathlib.Path(sys.argv[1]).write_bytes(results(execute(study(TABLE))))
+"""
+    environment = os.environ | {"PYTHONHASHSEED": "1", "OMP_NUM_THREADS": "2", "MKL_NUM_THREADS": "2"}
+    root = Path(__file__).parents[2]
+    subprocess.run([sys.executable, "-c", code, str(file)], cwd=root, env=environment, check=True)
+    assert file.read_bytes() == results(execute(study(TABLE)))
+
+
+def test_the_order_of_shards_and_lists_changes_no_byte() -> None:
+    fields = SMALL | {field: SMALL[field][::-1] for field in SMALL if isinstance(SMALL[field], list)}
+    turned = execute(study(fields))[::-1]
+    assert results(turned) == results(execute(study()))
+
+
+WIDER: list[dict[str, Any]] = [
+    {"lrs": [1e-3, 0.03, 0.1, 0.3, 9.0]},
+    {"losses": ["l1", "l2", "smooth-l1", "huber"]},
+    {"orders": ["signed", "shuffled", "easy-to-hard"]},
+    {"contaminations": ["single", "clean", "vertical(fraction=0.1, shift=10.0)"]},
+]
+CASES = [
+    *(
+        (PLANCK, more)
+        for more in [*WIDER, {"sigmas": [4000.0, 3000.0, 8000.0]}, {"batch_sizes": [125, 200]}]
+    ),
+    *((SMALL, more) for more in [*WIDER, {"sigmas": [0.01, 5.0, 0.0]}, {"batch_sizes": [1, 6, 40]}]),
+    *((TABLE, more) for more in [*WIDER, {"sigmas": [0.01, 5.0, 0.0]}, {"batch_sizes": [1, 6, 16]}]),
+]
+
+
+@pytest.mark.parametrize(("fields", "more"), CASES)
+def test_widening_the_grid_changes_no_other_trial(fields: dict[str, Any], more: dict[str, Any]) -> None:
+    narrow, wide = study(fields), study(fields, **more)
+    assert len(wide.trials()) > len(narrow.trials())
+    assert same(own(table(wide), narrow), table(narrow))
+
+
+def test_adding_a_learning_rate_to_the_default_study_changes_no_other_trial() -> None:
+    fields = {"name": "default", "problem": "linear(rows=100, val=50)", "epochs": 2, "replicates": 2}
+    fields |= {"contaminations": ["clean", "single", "vertical(fraction=0.1, shift=10)"]}
+    fields |= {
+        "losses": ["l2", "l1", "huber"],
+        "lrs": [0.003, 0.03, 0.3, 3.0],
+        "sigmas": [0.0, 0.01, 1000.0],
+    }
+    fields |= {"orders": ["shuffled", "easy-to-hard", "signed"]}
+    narrow = study(fields)
+    wide = study(fields, lrs=[0.003, 0.01, 0.03, 0.3, 3.0])
+    assert same(own(table(wide), narrow), table(narrow))
+
+
+@pytest.mark.parametrize("fields", [SMALL, TABLE, PLANCK], ids=["linear", "table", "planck"])
+def test_more_replicates_begin_with_the_fewer(fields: dict[str, Any]) -> None:
+    fewer, more = table(study(fields)), table(study(fields, replicates=3))
+    first = more[more.replicate < 2]
+    trials = dict(
+        zip(
+            [trial.digest for trial in study(fields).trials()],
+            [trial.digest for trial in study(fields, replicates=3).trials()],
+            strict=True,
+        )
+    )
+    renamed = fewer.assign(trial=fewer.trial.map(trials)).sort_values(["trial", "epoch", "replicate"])
+    assert same(renamed, first)
+
+
+@pytest.mark.parametrize("fields", [SMALL, TABLE], ids=["linear", "table"])
+def test_more_epochs_begin_with_the_fewer(fields: dict[str, Any]) -> None:
+    fewer, more = study(fields, orders=["shuffled"]), study(fields, orders=["shuffled"], epochs=5)
+    trials = {one.digest: other.digest for one, other in zip(fewer.trials(), more.trials(), strict=True)}
+    short, long = table(fewer), table(more)
+    renamed = short.assign(trial=short.trial.map(trials)).sort_values(["trial", "epoch", "replicate"])
+    assert same(renamed, long[long.epoch <= 3])
+
+
+def test_the_first_step_that_is_not_finite_is_null_until_it_has_come() -> None:
+    steps_per_epoch = 10
+    read = table(
+        study(lrs=[0.03, 50.0], losses=["l2"], batch_sizes=[4], epochs=8, sigmas=[1.0], orders=["shuffled"])
+    )
+    gone = read[read.first_nonfinite_step.notna()]
+    assert 0 < len(gone) < len(read)
+    for _, lane in read.groupby(["trial", "replicate"]):
+        finite = lane.params.map(lambda params: bool(np.isfinite(params).all())).to_numpy()
+        step = lane.first_nonfinite_step.to_numpy(float)
+        np.testing.assert_array_equal(np.isnan(step), finite)
+        if not finite.all():
+            (first,) = set(step[~finite])
+            assert -(-first // steps_per_epoch) == lane.epoch.to_numpy()[~finite][0]
+            assert lane.diverged.to_numpy()[~finite].all()
+
+
+@pytest.mark.parametrize("order", ["shuffled", "easy-to-hard", "signed"])
+@pytest.mark.parametrize("contamination", ["clean", "single(row=3)"])
+def test_a_target_of_zero_leaves_the_outlier_where_it_is(order: str, contamination: str) -> None:
+    # single scales x by value / y.
+    fields = {"problem": "linear(w=[0.0], b=0.0, noise=0.0, rows=8, val=4)", "batch_sizes": [2]}
+    fields |= {"lrs": [0.03], "losses": ["l2"]}
+    read = table(study(SMALL | fields, orders=[order], contaminations=[contamination]))
+    assert np.isfinite(read.param_error).all()
+    assert (read.param_error > 1).all() == (contamination != "clean")
+
+
+def test_params_are_in_the_user_s_units() -> None:
+    some = study(TABLE, lrs=[0.03], losses=["l2"], contaminations=["clean"])
+    problem, data = some.problem, some.problem.draw(some.seed, some.replicates)
+    assert isinstance(problem, Table)
+    columns, read = problem.columns, table(some)
+    for row in read.itertuples():
+        x = data.train_x[row.replicate] * columns.x.std(axis=0) + columns.x.mean(axis=0)
+        y = data.train_y[row.replicate] * columns.y.std() + columns.y.mean()
+        residual = (x @ row.params[:-1] + row.params[-1] - y) / columns.y.std()
+        assert row.train_loss == pytest.approx((residual**2).mean() / 2)
+    assert read.params_digest.str.fullmatch("[0-9a-f]{16}").all()
+
+
+def test_equal_digests_are_equal_parameters() -> None:
+    read = table(study())
+    bits = read.params.map(lambda params: params.tobytes())
+    pairs = set(zip(read.params_digest, bits, strict=True))
+    assert len(pairs) == read.params_digest.nunique() == bits.nunique()

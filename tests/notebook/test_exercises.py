@@ -1,0 +1,104 @@
+"""The notebook's numbers in small ensembles, by a check that can fail."""
+
+import io
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from regress import notebook
+from regress.notebook import CONTROL, EXERCISES, Trained, row
+from regress.plots.exercise_figures import exercise_plots, second_derivative_plot
+
+SEEDS = 600
+
+
+@pytest.fixture(scope="module")
+def trained() -> Trained:
+    every = (*EXERCISES, CONTROL)
+    blocks = [
+        notebook.train_block(notebook.distinct_trials(every, companions=first == 0), first, SEEDS // 2)
+        for first in (0, SEEDS // 2)
+    ]
+    return notebook.joined(blocks)
+
+
+def test_every_printed_number_lies_in_its_ensemble(trained: Trained) -> None:
+    rows = notebook.rows(EXERCISES, trained)
+    assert [r for r in rows if r.inside is False] == []
+    assert sum(r.inside is True for r in rows) == 27
+
+
+def test_the_control_lies_outside(trained: Trained) -> None:
+    assert [r.inside for r in notebook.rows((CONTROL,), trained)] == [False, False, False]
+
+
+@pytest.mark.parametrize(
+    "exercise", [e for e in EXERCISES if any(f.printed for f in e.fits)], ids=lambda e: e.name
+)
+def test_a_changed_number_is_found_outside(exercise: notebook.Exercise, trained: Trained) -> None:
+    for fit in exercise.fits:
+        for i, printed in enumerate(fit.printed):
+            if math.isnan(printed):
+                continue
+            changed = (*fit.printed[:i], printed * 1e9 + 1e9, *fit.printed[i + 1 :])
+            wrong = replace(exercise, fits=(replace(fit, printed=changed),))
+            assert [r.inside for r in notebook.rows((wrong,), trained)].count(False) == 1
+
+
+def test_a_printed_nan_is_outside_where_nothing_diverges() -> None:
+    assert row("e", "f", "w", math.nan, np.arange(100.0)).inside is False
+    assert row("e", "f", "w", math.nan, np.full(100, np.nan)).inside is False
+    half = np.where(np.arange(100) < 50, np.nan, 1.0)
+    assert row("e", "f", "w", math.nan, half).inside is True
+
+
+def test_an_ensemble_does_not_depend_on_its_blocks(trained: Trained) -> None:
+    trial = EXERCISES[0].fits[1].trial
+    alone = notebook.train_block([trial], SEEDS // 2 + 5, 2).params[trial]
+    assert (alone == trained.params[trial][SEEDS // 2 + 5 : SEEDS // 2 + 7]).all()
+
+
+def test_the_last_batch_has_eight_rows() -> None:
+    found = notebook.last_batch_row()
+    assert (found.notebook, found.median, found.inside) == (8.0, 8.0, True)
+
+
+def test_json_has_a_text_for_the_notebooks_nan() -> None:
+    assert row("e", "f", "w", math.nan, np.arange(10.0)).as_json()["notebook"] == "nan"
+
+
+@pytest.mark.parametrize("exercise", EXERCISES, ids=lambda e: e.name)
+def test_the_figures_are_drawn(exercise: notebook.Exercise, trained: Trained) -> None:
+    plots = exercise_plots(exercise, trained)
+    assert "ensemble.png" in plots
+    for png in plots.values():
+        image = Image.open(io.BytesIO(png)).convert("L")
+        ink = (np.asarray(image) < 200).mean()
+        assert 0.01 < ink < 0.6
+
+
+def test_the_curves_drawn_are_sin_and_its_derivatives(monkeypatch: pytest.MonkeyPatch) -> None:
+    import regress.plots.exercise_figures as plots
+
+    figures = []
+    monkeypatch.setattr(plots, "to_png", lambda figure: figures.append(figure) or b"")
+    x = np.arange(-5, 5, 0.1)
+    second_derivative_plot(x)
+    lines = [line.get_ydata() for line in figures[0].axes[0].get_lines()]
+    for drawn, expected in zip(lines, (np.sin(x), np.cos(x), -np.sin(x)), strict=True):
+        np.testing.assert_allclose(drawn, expected, atol=1e-15)
+
+
+def test_ohms_data_drawn_are_the_data_measured(trained: Trained, monkeypatch: pytest.MonkeyPatch) -> None:
+    import regress.plots.exercise_figures as plots
+
+    figures = []
+    monkeypatch.setattr(plots, "to_png", lambda figure: figures.append(figure) or b"")
+    ohm = next(e for e in EXERCISES if e.name == "ohm")
+    exercise_plots(ohm, trained)
+    (points,) = [c for f in figures for a in f.axes for c in a.collections if len(c.get_offsets()) == 1000]
+    data = ohm.fits[0].trial.problem.draw(0, 1)
+    np.testing.assert_array_equal(points.get_offsets()[:, 1], data.train_y[0])
