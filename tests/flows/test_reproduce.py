@@ -219,8 +219,8 @@ def test_a_trainer_of_twice_the_learning_rate_is_found_by_all_three(
     run_id = recorded(small_study)
     from regress.pipeline import steps
 
-    real = shards.Lane
-    monkeypatch.setattr(shards, "Lane", lambda loss, lr: real(loss, 2 * lr))
+    real = steps.Lane
+    monkeypatch.setattr(steps, "Lane", lambda loss, lr: real(loss, 2 * lr))
     verdicts = rerun(run_id)["verdicts"]
     assert {verdicts[name] for name in ("bits", "tolerance", "statistics")} == {"DRIFTED"}
 

@@ -11,12 +11,11 @@ from hypothesis import strategies as st
 
 from regress.contaminations import Clean, Contamination, Vertical
 from regress.estimators.optimum import ols
-from regress.fleet import Lane, Schedule, train
+from regress.fleet import Lane, Reduction, Schedule, Tail, train
 from regress.losses import L2
 from regress.orders import EasyToHard, HardToEasy, Order, OscillatingIn, Shuffled, Signed
 from regress.problems import Data, Linear
 from regress.problems.affine import Affine
-from regress.fleet import Reduction, Tail
 from regress.theory import frozen_order
 from tests.helpers import prefix
 
