@@ -13,7 +13,7 @@ from statsmodels.stats.multitest import multipletests
 from regress.metrics.evaluate import nearest_rank
 from regress.metrics.summary import TrialSummary
 from regress.numerics import streams
-from regress.orders import Order, Shuffled
+from regress.orders import Order
 from regress.problems.problem import Ranking
 
 Floats = NDArray[np.float64]
@@ -106,7 +106,7 @@ def compare(summaries: Iterable[TrialSummary], ranking: Ranking, seed: int) -> C
 def ranked_order(summaries: Sequence[TrialSummary]) -> Order:
     """The order whose trials are ranked: shuffled, or the first one in a study that never shuffles."""
     orders = [summary.trial.order for summary in summaries]
-    return next((order for order in orders if isinstance(order, Shuffled)), orders[0])
+    return next((order for order in orders if order.is_shuffled), orders[0])
 
 
 def _best(summaries: Sequence[TrialSummary], ranking: Ranking) -> tuple[Best, ...]:
@@ -160,14 +160,12 @@ def _cell(summary: TrialSummary) -> tuple[str, str, float, float, int]:
 
 def _orders(summaries: tuple[TrialSummary, ...], seed: int) -> tuple[OrderEffect, ...]:
     shuffled = {
-        _cell(summary): summary.final_error
-        for summary in summaries
-        if isinstance(summary.trial.order, Shuffled)
+        _cell(summary): summary.final_error for summary in summaries if summary.trial.order.is_shuffled
     }
     pairs = [
         (summary, shuffled[_cell(summary)])
         for summary in summaries
-        if not isinstance(summary.trial.order, Shuffled) and _cell(summary) in shuffled
+        if not summary.trial.order.is_shuffled and _cell(summary) in shuffled
     ]
     ratios = [log_ratios(summary.final_error, baseline) for summary, baseline in pairs]
     corrected = _holm([_signed_rank_p(values) for values in ratios])

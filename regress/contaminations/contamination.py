@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from dataclasses import replace
-from typing import Annotated
+from typing import Annotated, ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,8 +18,19 @@ Positive = Annotated[float, Field(gt=0)]
 NotNegative = Annotated[float, Field(ge=0)]
 
 
+class OneSidedOutliers(NamedTuple):
+    """Targets of a `fraction` of the rows are raised by `shift` + `spread` * N(0, 1), whatever their
+    features."""
+
+    fraction: float
+    shift: float  # negative where targets are lowered
+    spread: float
+
+
 class Contamination(Form, ABC):
     """Replaces rows of the training data, and marks them."""
+
+    is_clean: ClassVar[bool] = False  # replaces no row
 
     @abstractmethod
     def apply(self, data: Data, model: Model, seed: int) -> Data:
@@ -42,6 +53,16 @@ class Contamination(Form, ABC):
     def rows_needed(self) -> int:
         """The least number of training rows that this contamination makes sense for."""
         return 1
+
+    @property
+    def outlier_fraction(self) -> float | None:
+        """The fraction of rows that are outliers, of a contamination that has one as a parameter."""
+        return None
+
+    @property
+    def one_sided_outliers(self) -> OneSidedOutliers | None:
+        """The outliers, where random targets are shifted to one side and nothing else is done; else None."""
+        return None
 
     @property
     def is_portable(self) -> bool:

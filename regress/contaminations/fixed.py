@@ -17,6 +17,11 @@ class Clean(Contamination):
     """Nothing is replaced."""
 
     name = "clean"
+    is_clean = True
+
+    @property
+    def outlier_fraction(self) -> float:
+        return 0.0
 
     def apply(self, data: Data, model: Model, seed: int) -> Data:
         return data

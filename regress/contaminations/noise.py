@@ -7,7 +7,13 @@ from pydantic import Field
 from pydantic.dataclasses import dataclass
 from scipy.special import stdtrit
 
-from regress.contaminations.contamination import Contamination, NotNegative, Share, replace_rows
+from regress.contaminations.contamination import (
+    Contamination,
+    NotNegative,
+    OneSidedOutliers,
+    Share,
+    replace_rows,
+)
 from regress.numerics import streams
 from regress.problems import Data, Model
 from regress.values.text import STRICT
@@ -47,6 +53,14 @@ class GrossError(Contamination):
     fraction: Share
     shift: float
     spread: NotNegative = 0.0
+
+    @property
+    def outlier_fraction(self) -> float:
+        return self.fraction
+
+    @property
+    def one_sided_outliers(self) -> OneSidedOutliers:
+        return OneSidedOutliers(self.fraction, self.shift, self.spread)
 
     def apply(self, data: Data, model: Model, seed: int) -> Data:
         u = [streams.uniforms(data.rows, seed, "contamination/gross-error", r) for r in data.indices]

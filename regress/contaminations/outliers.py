@@ -11,6 +11,7 @@ from regress.contaminations.contamination import (
     Contamination,
     Mask,
     NotNegative,
+    OneSidedOutliers,
     Positive,
     Share,
     replace_rows,
@@ -25,6 +26,10 @@ class _Replaced(Contamination):
     """Replaces exactly floor(fraction * n) rows."""
 
     fraction: Share
+
+    @property
+    def outlier_fraction(self) -> float:
+        return self.fraction
 
     def count(self, rows: int) -> int:
         """How many of `rows` rows are replaced; the fraction is taken as written, .29 of 100 being 29."""
@@ -52,6 +57,10 @@ class Vertical(_Replaced):
 
     name = "vertical"
     shift: float
+
+    @property
+    def one_sided_outliers(self) -> OneSidedOutliers:
+        return OneSidedOutliers(self.fraction, self.shift, spread=0.0)
 
     def apply(self, data: Data, model: Model, seed: int) -> Data:
         return replace_rows(self.random_rows(data, seed), data, data.train_x, data.train_y + self.shift)

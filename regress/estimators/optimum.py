@@ -8,10 +8,10 @@ from numpy.typing import NDArray
 from scipy import sparse
 from scipy.optimize import linprog
 
-from regress.losses import L1, L2, REDESCENDING, Loss, Quantile
+from regress.losses import Loss
 from regress.losses.evaluate import evaluate_psi
 from regress.numerics.linear_algebra import halving_sum, least_squares, multiply
-from regress.problems import Data, Problem
+from regress.problems import Data, Model, Problem
 from regress.problems.affine import Affine
 from regress.problems.data import kept_with_data
 
@@ -53,14 +53,12 @@ def converged_fit(loss: Loss, x: Floats, y: Floats, scale: float = 1.0) -> Float
     `scale` is that of the residuals, in whose units a loss may have its constant. A loss that redescends
     has several minima: the one that is reached from least absolute deviations is meant.
     """
-    if isinstance(loss, L2):
+    if loss.is_squared:
         return ols(x, y)
     z = _with_ones(x)
-    if isinstance(loss, L1):
-        return quantile_fit(z, y, 0.5)
-    if isinstance(loss, Quantile):
-        return quantile_fit(z, y, loss.tau)
-    start = lad(x, y) if isinstance(loss, REDESCENDING) else ols(x, y)
+    if loss.quantile_level is not None:
+        return quantile_fit(z, y, loss.quantile_level)
+    start = lad(x, y) if loss.is_redescending else ols(x, y)
     return _reweighted(loss, z, y, scale, start)
 
 
@@ -103,7 +101,7 @@ def _at_vertex(z: Floats, y: Floats, w: Floats) -> Floats:
 
 
 @kept_with_data
-def residual_scale(model: Affine, data: Data) -> Floats:
+def residual_scale(model: Model, data: Data) -> Floats:
     """MAD / 0.6745 (R,) of the residuals of least absolute deviations on each replicate's training rows.
 
     For normal noise that is its standard deviation. Where most rows are fitted exactly it would be 0: it is
@@ -122,8 +120,8 @@ def scales(problem: Problem, losses: Iterable[Loss], data: Data) -> dict[Loss, F
     """The residuals' scale (R,) on the training rows, for the losses that ask for it."""
     model = problem.model
     scaled = [loss for loss in losses if loss.is_scaled]
-    assert not scaled or isinstance(model, Affine), "other problems have refused such a loss before"
-    return {loss: residual_scale(model, data) for loss in scaled if isinstance(model, Affine)}
+    assert not scaled or model.is_linear, "a study of another problem refuses such a loss"
+    return {loss: residual_scale(model, data) for loss in scaled}
 
 
 @kept_with_data

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from regress.estimators.optimum import converged_fit
 from regress.estimators.references import HUBER_M, LAD, OLS, Estimator, fit
 from regress.losses import Huber
-from regress.problems import Problem, Table
+from regress.problems import Problem
+from regress.problems.columns import Columns
 
 Floats = NDArray[np.float64]
 
@@ -100,6 +101,7 @@ STACKLOSS = (
         1e-4,
     ),
 )
+PUBLISHED = {"stackloss": STACKLOSS}  # by the data set's name
 _ESTIMATORS: dict[str, Estimator] = {estimator.name: estimator for estimator in (OLS, LAD, HUBER_M)}
 
 
@@ -120,35 +122,29 @@ NIST = {
 
 def checks(problem: Problem) -> tuple[Check, ...]:
     """Each published fit to the problem's data set beside the one made here; none where none is known."""
-    if (
-        isinstance(problem, Table)
-        and problem.dataset == "stackloss"
-        and problem.columns.target == "STACKLOSS"
-    ):
-        return tuple(_check(problem, published) for published in STACKLOSS)
-    return ()
+    fits = PUBLISHED.get(problem.published_name or "", ())
+    return tuple(_check(problem, published) for published in fits)
 
 
-def _check(table: Table, published: Published) -> Check:
+def _check(problem: Problem, published: Published) -> Check:
     """The same fit to all rows of the table: nothing is held out."""
-    rows, names = table.columns, table.parameter_names
+    columns, names = problem.columns, problem.parameter_names
+    assert columns is not None, "fits are published for tables"
     if published.fit not in _ESTIMATORS:
-        return Check(
-            published, names, f"regress {version('regress')} converged_fit", _huber(table, delta=1.0), None
-        )
+        library = f"regress {version('regress')} converged_fit"
+        return Check(published, names, library, _huber(problem, columns, delta=1.0), None)
     estimator = _ESTIMATORS[published.fit]
-    found = fit(estimator, table.model, rows.x, rows.y)
-    scale = None if published.scale is None else found.scale
-    return Check(published, names, estimator.library, tuple(found.params.tolist()), scale)
+    fitted = fit(estimator, problem.model, columns.x, columns.y)
+    scale = None if published.scale is None else fitted.scale
+    return Check(published, names, estimator.library, tuple(fitted.params.tolist()), scale)
 
 
-def _huber(table: Table, delta: float) -> tuple[float, ...]:
-    """Huber's fit with delta in the target's units, made in standard deviations.
+def _huber(problem: Problem, columns: Columns, delta: float) -> tuple[float, ...]:
+    """Huber's fit with delta in the target's units, computed on standardised columns.
 
-    The Hessian of the columns as they stand has a condition number of 3.3 million.
+    The Hessian of the columns as they are has a condition number of 3.3 million.
     """
-    rows = table.columns
-    x = (rows.x - rows.x.mean(axis=0)) / rows.x.std(axis=0)
-    y = (rows.y - rows.y.mean()) / rows.y.std()
-    found = converged_fit(Huber(delta / table.target_scale), x, y)
-    return tuple(table.in_user_units(found).tolist())
+    x = (columns.x - columns.x.mean(axis=0)) / columns.x.std(axis=0)
+    y = (columns.y - columns.y.mean()) / columns.y.std()
+    fitted = converged_fit(Huber(delta / problem.target_scale), x, y)
+    return tuple(problem.in_user_units(fitted).tolist())

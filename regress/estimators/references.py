@@ -26,7 +26,6 @@ from regress.metrics.evaluate import nearest_ranks
 from regress.metrics.summary import Quantiles, TrialSummary
 from regress.numerics.threads import one_thread
 from regress.problems import Data, Model, Problem
-from regress.problems.affine import Affine
 from regress.problems.problem import Ranking
 
 Floats = NDArray[np.float64]
@@ -158,7 +157,7 @@ def references(
 
 def estimators(model: Model) -> tuple[Estimator, ...]:
     """What the field fits such a model with: no robust regression of its own to one that is not affine."""
-    return (OLS, LAD, HUBER_M) if isinstance(model, Affine) else (LEAST_SQUARES,)
+    return (OLS, LAD, HUBER_M) if model.is_linear else (LEAST_SQUARES,)
 
 
 def fit(estimator: Estimator, model: Model, x: Floats, y: Floats) -> Fit:

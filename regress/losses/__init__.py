@@ -5,7 +5,6 @@ from regress.losses.loss import Loss, ScalarForm, Tuned, scaled_psi, scaled_rho
 from regress.losses.redescending import Cauchy, GemanMcClure, Tukey, Welsch
 from regress.values.registry import Registry, load_registry
 
-REDESCENDING = (Cauchy, Welsch, GemanMcClure, Tukey)  # psi comes back to 0, rho is not convex
 LOSSES: Registry[Loss] = load_registry(
     Loss,
     "losses",
@@ -29,7 +28,6 @@ __all__ = [
     "L1",
     "L2",
     "LOSSES",
-    "REDESCENDING",
     "Cauchy",
     "Fair",
     "GemanMcClure",

@@ -8,7 +8,18 @@ from pydantic import Field
 from pydantic.dataclasses import dataclass
 
 from regress.losses import scalar
-from regress.losses.loss import FAR, Constant, Loss, Positive, ScalarForm, Scale, Tuned, near, square
+from regress.losses.loss import (
+    FAR,
+    Constant,
+    Loss,
+    Positive,
+    Saturation,
+    ScalarForm,
+    Scale,
+    Tuned,
+    near,
+    square,
+)
 from regress.values.text import STRICT
 
 
@@ -17,6 +28,8 @@ class L2(Loss):
     """Legendre (1805), Gauss (1809), squared loss halved: rho(u) = u**2 / 2."""
 
     name = "l2"
+    is_squared = True
+    has_bounded_psi = False
     scalar_form = ScalarForm(scalar.l2_rho, scalar.l2_psi)
 
     def rho(self, u: torch.Tensor) -> torch.Tensor:
@@ -31,7 +44,16 @@ class L1(Loss):
     """Boscovich (1757), absolute loss: rho(u) = |u|; psi is 0 at 0 and nan, as torch.nn.L1Loss has it."""
 
     name = "l1"
+    has_continuous_psi = False
     scalar_form = ScalarForm(scalar.l1_rho, scalar.l1_psi)
+
+    @property
+    def quantile_level(self) -> float:
+        return 0.5
+
+    @property
+    def saturation(self) -> Saturation:
+        return Saturation(bound=1.0, residual=0.0)
 
     def rho(self, u: torch.Tensor) -> torch.Tensor:
         return u.abs()
@@ -49,8 +71,13 @@ class Quantile(Loss):
     """
 
     name = "quantile"
+    has_continuous_psi = False
     scalar_form = ScalarForm(scalar.quantile_rho, scalar.quantile_psi)
     tau: Annotated[float, Field(gt=0, lt=1)] = 0.5
+
+    @property
+    def quantile_level(self) -> float:
+        return self.tau
 
     def rho(self, u: torch.Tensor) -> torch.Tensor:
         return u * self.psi(u)
@@ -70,6 +97,10 @@ class Huber(Tuned):
     scalar_form = ScalarForm(scalar.huber_rho, scalar.huber_psi)
     delta: Positive = 1.0
     scale: Scale = "raw"
+
+    @property
+    def saturation(self) -> Saturation:
+        return Saturation(bound=self.delta, residual=self.delta)
 
     def rho(self, u: torch.Tensor) -> torch.Tensor:
         inner = self.psi(u)

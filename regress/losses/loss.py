@@ -8,7 +8,7 @@ psi alone: it works in place on tensors of its own, which saves most of its time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, fields
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, NamedTuple
 
 import torch
 from pydantic import Field
@@ -37,13 +37,26 @@ class ScalarForm:
     psi: Callable[..., float]
 
 
+class Saturation(NamedTuple):
+    """psi(u) is u for |u| < `residual`, and `bound` times the sign of u beyond."""
+
+    bound: float
+    residual: float
+
+
 class Loss(Form, ABC):
     """A loss rho of the residual, and its derivative psi, the influence function.
 
-    With a `scalar_form` its models are trained by compiled code, without one by torch.
+    With a `scalar_form` its models are trained by compiled code, without one by torch. The class variables
+    are traits that other parts of the package ask for; a loss of an installed package sets those that
+    differ.
     """
 
     scalar_form: ClassVar[ScalarForm | None] = None
+    is_squared: ClassVar[bool] = False  # rho(u) = u**2 / 2
+    has_continuous_psi: ClassVar[bool] = True
+    has_bounded_psi: ClassVar[bool] = True
+    is_redescending: ClassVar[bool] = False  # psi(u) -> 0 as |u| grows: rho is not convex
 
     @abstractmethod
     def rho(self, u: torch.Tensor) -> torch.Tensor:
@@ -57,6 +70,16 @@ class Loss(Form, ABC):
     def is_scaled(self) -> bool:
         """Whether the constant is in units of the residuals' scale, and not of the target."""
         return False
+
+    @property
+    def quantile_level(self) -> float | None:
+        """The level tau where rho is proportional to the check loss u (1{u > 0} - tau); None elsewhere."""
+        return None
+
+    @property
+    def saturation(self) -> Saturation | None:
+        """Where psi levels off, of a loss whose psi is u up to there; None for other losses."""
+        return None
 
     @property
     def constants(self) -> tuple[float, ...]:

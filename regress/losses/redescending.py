@@ -16,6 +16,7 @@ class Cauchy(Tuned):
     """
 
     name = "cauchy"
+    is_redescending = True
     scalar_form = ScalarForm(scalar.cauchy_rho, scalar.cauchy_psi)
     c: Constant = 2.385
     scale: Scale = "raw"
@@ -39,6 +40,7 @@ class Welsch(Tuned):
     """
 
     name = "welsch"
+    is_redescending = True
     scalar_form = ScalarForm(scalar.welsch_rho, scalar.welsch_psi)
     c: Constant = 2.985
     scale: Scale = "raw"
@@ -59,6 +61,7 @@ class GemanMcClure(Tuned):
     """
 
     name = "geman-mcclure"
+    is_redescending = True
     scalar_form = ScalarForm(scalar.geman_mcclure_rho, scalar.geman_mcclure_psi)
     c: Constant = 3.787
     scale: Scale = "raw"
@@ -82,6 +85,7 @@ class Tukey(Tuned):
     """
 
     name = "tukey"
+    is_redescending = True
     scalar_form = ScalarForm(scalar.tukey_rho, scalar.tukey_psi)
     c: Constant = 4.685
     scale: Scale = "raw"

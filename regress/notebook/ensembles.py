@@ -7,7 +7,7 @@ quantiles. Set-ups and printed numbers are those of the d2l book's exercises 3.4
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,7 @@ from regress.fleet import Trajectory, mean_loss
 from regress.notebook.exercises import BASE, HIGH, LAST_BATCH, LOW, NAN, Exercise
 from regress.orders import Shuffled
 from regress.pipeline.steps import train_shard
-from regress.problems import Data, Linear, Ohm, Problem
+from regress.problems import Data, Problem
 from regress.study import Trial
 from regress.study.shards import Shard
 
@@ -85,7 +85,7 @@ def train_block(trials: Sequence[Trial], first: int, replicates: int) -> Trained
 
 def _train_rows(problem: Problem) -> Problem:
     """The problem with as few validation rows as it may have: nothing here is measured on them."""
-    return replace(problem, val=1) if isinstance(problem, Linear | Ohm) else problem
+    return problem.with_least_validation()
 
 
 def joined(blocks: Sequence[Trained]) -> Trained:

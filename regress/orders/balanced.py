@@ -28,6 +28,10 @@ Signs = NDArray[np.bool_]
 
 @dataclass(frozen=True, config=STRICT)
 class _Balanced(Order):
+    @property
+    def follows_model(self) -> bool:
+        return True
+
     @abstractmethod
     def goes_left(self, last: LastEpoch) -> Signs:
         """Whether the row visited j-th goes to the left end of the next epoch (n, G)."""

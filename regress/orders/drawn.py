@@ -14,6 +14,8 @@ from regress.values.text import STRICT
 
 @dataclass(frozen=True, config=STRICT)
 class _Drawn(Order):
+    looks_at_rows = False
+
     @abstractmethod
     def epoch(self, rows: int, seed: int, replicate: int, epoch: int) -> Permutations:
         """The row indices (n,) of one epoch, counted from 0."""
@@ -31,6 +33,7 @@ class Shuffled(_Drawn):
     """Random reshuffling: a fresh permutation each epoch."""
 
     name = "shuffled"
+    is_shuffled = True
 
     def epoch(self, rows: int, seed: int, replicate: int, epoch: int) -> Permutations:
         return streams.permutation(rows, seed, "order", replicate, epoch)
@@ -46,6 +49,10 @@ class ShuffleOnce(_Drawn):
     """One permutation, repeated: that of the first shuffled epoch."""
 
     name = "shuffle-once"
+
+    @property
+    def is_fixed(self) -> bool:
+        return True
 
     def epoch(self, rows: int, seed: int, replicate: int, epoch: int) -> Permutations:
         return streams.permutation(rows, seed, "order", replicate)
@@ -67,6 +74,7 @@ class WithReplacement(_Drawn):
     """n independent draws an epoch, the sampling of SGD's theory: some rows come twice, some not at all."""
 
     name = "with-replacement"
+    draws_with_replacement = True
 
     def epoch(self, rows: int, seed: int, replicate: int, epoch: int) -> Permutations:
         draws = streams.uniforms(rows, seed, "order/with-replacement", replicate, epoch)
@@ -78,6 +86,10 @@ class Sequential(_Drawn):
     """As stored, every epoch (the incremental gradient method)."""
 
     name = "sequential"
+
+    @property
+    def is_fixed(self) -> bool:
+        return True
 
     def epoch(self, rows: int, seed: int, replicate: int, epoch: int) -> Permutations:
         return np.arange(rows)

@@ -1,6 +1,7 @@
 """What every order gives: permutations, and how a lane rearranges them if it does."""
 
 from abc import ABC, abstractmethod
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,13 +16,30 @@ Permutations = NDArray[np.intp]
 
 
 class Order(Form, ABC):
-    """The order in which an epoch visits the training rows."""
+    """The order in which an epoch visits the training rows.
+
+    The class variables are traits that other parts of the package ask for.
+    """
+
+    is_shuffled: ClassVar[bool] = False  # random reshuffling, which other orders are compared with
+    draws_with_replacement: ClassVar[bool] = False
+    looks_at_rows: ClassVar[bool] = True  # whether the order depends on the rows' values
 
     @abstractmethod
     def permutations(
         self, data: Data, model: Model, seed: int, epochs: int, batch_size: int
     ) -> Permutations:
         """Row indices (R, epochs, n): in each epoch every row once; `model` is what fits the data."""
+
+    @property
+    def is_fixed(self) -> bool:
+        """Whether every epoch visits the rows in the same order."""
+        return False
+
+    @property
+    def follows_model(self) -> bool:
+        """Whether each model orders its own epochs, by its residuals or gradients."""
+        return False
 
     def rearrangement(self, batch_size: int) -> Rearrangement | None:
         """How each lane orders its own epochs; None where all lanes of a stream share them."""

@@ -13,7 +13,6 @@ from regress.orders.drawn import Shuffled
 from regress.orders.order import Order, Permutations
 from regress.orders.surrogate import Surrogate, residuals
 from regress.problems import Problem
-from regress.problems.affine import Affine
 from regress.problems.data import Data
 from regress.problems.model import Model
 from regress.values.text import STRICT
@@ -50,7 +49,7 @@ class _Sorted(Order):
         self, data: Data, model: Model, seed: int, epochs: int, batch_size: int
     ) -> Permutations:
         drawn = Shuffled().permutations(data, model, seed, epochs, batch_size)
-        if self.surrogate == "self":
+        if self.follows_model:
             return drawn
         residual = residuals(self.surrogate, data, model, seed)
         if self.level == "example":
@@ -58,8 +57,16 @@ class _Sorted(Order):
         score = self.score(residual)
         return np.stack([self._batches(score, epoch, batch_size) for epoch in drawn.swapaxes(0, 1)], axis=1)
 
+    @property
+    def is_fixed(self) -> bool:
+        return self.level == "example" and not self.follows_model
+
+    @property
+    def follows_model(self) -> bool:
+        return self.surrogate == "self"
+
     def rearrangement(self, batch_size: int) -> Rearrangement | None:
-        if self.surrogate != "self":
+        if not self.follows_model:
             return None
         return Rearrangement(partial(self._rearranged, batch_size=batch_size), by="residuals")
 
@@ -68,7 +75,7 @@ class _Sorted(Order):
             return (
                 f"needs the generating parameters, which a {problem.name} does not have; use surrogate=ols"
             )
-        if self.surrogate == "trained" and not isinstance(problem.model, Affine):
+        if self.surrogate == "trained" and not problem.is_affine:
             return f"needs a linear model to train, which a {problem.name} does not have; use surrogate=ols"
         return None
 

@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 from regress.comparison import Comparison
 from regress.contaminations import Clean
 from regress.pipeline.steps import evaluate_shard, train_shard
-from regress.problems import Data, Problem, Table
-from regress.problems.table import Columns
+from regress.problems import Data, Problem
+from regress.problems.columns import Columns
 from regress.study import Study, Trial
 from regress.study.shards import Shard
 
@@ -93,7 +93,7 @@ def _joined(data: Data) -> Data:
 
 def _columns(problem: Problem, rows: Data) -> Columns:
     """The columns in the user's units and by the user's names; x1, x2, ... and y where there are none."""
-    if isinstance(problem, Table):
+    if problem.columns is not None:
         return problem.columns
     x = rows.train_x[0]
     return Columns(tuple(f"x{i}" for i in range(1, x.shape[1] + 1)), "y", x, rows.train_y[0])

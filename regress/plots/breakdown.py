@@ -1,13 +1,12 @@
 """The error by the share of outliers: where does each loss, tuned as well as the study can, break down?"""
 
-import re
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from regress.contaminations import Clean, Contamination
+from regress.contaminations import Contamination
 from regress.estimators.references import Beside
 from regress.metrics.evaluate import nearest_ranks
 from regress.metrics.summary import TrialSummary
@@ -22,12 +21,12 @@ _BIAS: Style = {"color": "#444444", "ls": "--", "lw": 1.1, "label": "theory: bia
 
 def shares(contaminations: Sequence[Contamination]) -> dict[str, Shares]:
     """Kinds of which there are three shares or more, clean rows being a share of 0 of each."""
-    clean = [(0.0, c) for c in contaminations if isinstance(c, Clean)]
+    clean = [(0.0, c) for c in contaminations if c.is_clean]
     kinds: dict[str, dict[float, Contamination]] = {}
     for contamination in contaminations:
-        if (fraction := getattr(contamination, "fraction", None)) is not None:
-            kind = re.sub(r"fraction=[^,)]*(, )?", "", str(contamination))
-            kinds.setdefault(kind, dict(clean))[fraction] = contamination
+        if contamination.outlier_fraction is not None and not contamination.is_clean:
+            kind = contamination.text_without("fraction")
+            kinds.setdefault(kind, dict(clean))[contamination.outlier_fraction] = contamination
     return {kind: dict(sorted(of_it.items())) for kind, of_it in kinds.items() if len(of_it) >= 3}
 
 

@@ -1,5 +1,6 @@
 """y = w . x + b + noise with standard normal features: the notebook's synthetic data."""
 
+from dataclasses import replace
 from typing import Annotated
 
 import numpy as np
@@ -10,7 +11,7 @@ from pydantic.dataclasses import dataclass
 from regress.numerics import streams
 from regress.problems.affine import Affine
 from regress.problems.data import Data
-from regress.problems.problem import Problem
+from regress.problems.problem import NormalDesign, Problem
 from regress.values.text import STRICT
 
 Floats = NDArray[np.float64]
@@ -27,6 +28,17 @@ class Linear(Problem):
     noise: Annotated[float, Field(ge=0)] = 0.01
     rows: Rows = 1000
     val: Rows = 1000
+
+    @property
+    def normal_noise(self) -> float:
+        return self.noise
+
+    @property
+    def normal_design(self) -> NormalDesign:
+        return NormalDesign(len(self.w), self.rows, self.noise)
+
+    def with_least_validation(self) -> "Linear":
+        return replace(self, val=1)
 
     @property
     def train_rows(self) -> int:

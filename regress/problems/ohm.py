@@ -31,6 +31,13 @@ class Ohm(Problem):
     val: Rows = 1000
 
     @property
+    def normal_noise(self) -> float | None:
+        return self.noise if self.intercept else None
+
+    def with_least_validation(self) -> "Ohm":
+        return replace(self, val=1)
+
+    @property
     def train_rows(self) -> int:
         return self.rows
 

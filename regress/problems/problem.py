@@ -1,11 +1,13 @@
 """What every problem gives the rest of the house."""
 
 from abc import ABC, abstractmethod
-from typing import Literal
+from pathlib import Path
+from typing import ClassVar, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from regress.problems.columns import Columns
 from regress.problems.data import Data
 from regress.problems.model import Model
 from regress.values.text import Form
@@ -14,8 +16,18 @@ Floats = NDArray[np.float64]
 Ranking = Literal["param_error", "val_median_abs_residual"]
 
 
+class NormalDesign(NamedTuple):
+    """Rows drawn from x ~ N(0, I), y = w . x + b + noise * N(0, 1), the intercept b being fitted."""
+
+    features: int
+    rows: int
+    noise: float
+
+
 class Problem(Form, ABC):
     """A data set and a model to fit it; of known parameters, unless a problem says otherwise."""
+
+    registers_model: ClassVar[bool] = False  # by default; a study may say otherwise
 
     @property
     @abstractmethod
@@ -40,6 +52,44 @@ class Problem(Form, ABC):
     def knows_truth(self) -> bool:
         """Whether the generating parameters are known."""
         return True
+
+    @property
+    def is_affine(self) -> bool:
+        """Whether the prediction is linear in the parameters."""
+        return self.model.is_linear
+
+    @property
+    def normal_noise(self) -> float | None:
+        """Standard deviation of the normal errors of a linear model with an intercept and centred features.
+
+        None for other models.
+        """
+        return None
+
+    @property
+    def normal_design(self) -> NormalDesign | None:
+        """The distribution of the rows, where epochs to tolerance are predicted from it; None elsewhere."""
+        return None
+
+    @property
+    def columns(self) -> Columns | None:
+        """The user's own table; None where rows are drawn."""
+        return None
+
+    @property
+    def source(self) -> str | None:
+        """Where the user's own table comes from; None where rows are drawn."""
+        return None
+
+    @property
+    def source_file(self) -> Path | None:
+        """The file that the table is read from, if it is one."""
+        return None
+
+    @property
+    def published_name(self) -> str | None:
+        """The data set's name in the literature, where others have published fits to it."""
+        return None
 
     @property
     def is_portable(self) -> bool:
@@ -69,6 +119,10 @@ class Problem(Form, ABC):
     def in_user_units(self, params: Floats) -> Floats:
         """Parameters (..., P) as the fleet trains them, in the units of the user's own columns."""
         return params
+
+    def with_least_validation(self) -> "Problem":
+        """Return the same problem with as few validation rows as it may have."""
+        return self
 
     def refuse_start(self, sigma: float) -> str | None:
         """Why no model can start at this initial scale; None where it can."""

@@ -2,10 +2,8 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass as plain_dataclass
 from decimal import Decimal
 from functools import lru_cache
-from hashlib import sha256
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -18,6 +16,7 @@ from pydantic.dataclasses import dataclass
 from regress.errors import InputError, nearest
 from regress.numerics import streams
 from regress.problems.affine import Affine
+from regress.problems.columns import Columns
 from regress.problems.data import Data
 from regress.problems.problem import Problem, Ranking
 from regress.values.text import STRICT
@@ -37,6 +36,7 @@ class Table(Problem):
     """
 
     name = "table"
+    registers_model = True
     path: str | None = None
     dataset: Dataset | None = None
     target: str | None = None
@@ -49,7 +49,7 @@ class Table(Problem):
             raise InputError("needs the argument 'target', the column to predict")
 
     @property
-    def columns(self) -> "Columns":
+    def columns(self) -> Columns:
         """The table's content, read once for each state of the file."""
         if self.dataset is not None:
             return _read_dataset(self.dataset, self.target)
@@ -60,6 +60,21 @@ class Table(Problem):
             reason = getattr(error, "strerror", None) or str(error)
             raise InputError(f"problem: cannot read the table {self.path}: {reason}") from None
         return _read_file(file, str(self.target), state.st_mtime_ns, state.st_size)
+
+    @property
+    def source(self) -> str:
+        return str(self.path or self.dataset)
+
+    @property
+    def source_file(self) -> Path | None:
+        return None if self.path is None else Path(self.path).expanduser()
+
+    @property
+    def published_name(self) -> str | None:
+        if self.dataset is None:
+            return None
+        published = _read_dataset(self.dataset, None)
+        return self.dataset if self.columns.target == published.target else None
 
     @property
     def held_out_rows(self) -> int:
@@ -119,23 +134,6 @@ class Table(Problem):
             level = params[..., -1:] * table.y.std() + table.y.mean()
             intercept = level - (slopes * table.x.mean(axis=0)).sum(axis=-1, keepdims=True)
         return np.concatenate([slopes, intercept], axis=-1)
-
-
-@plain_dataclass(frozen=True)
-class Columns:
-    """The checked content of a table: features (n, F), target (n,), in the user's units."""
-
-    features: tuple[str, ...]
-    target: str
-    x: Floats
-    y: Floats
-
-    @property
-    def digest(self) -> str:
-        content = sha256("\0".join([*self.features, self.target]).encode())
-        content.update(np.ascontiguousarray(self.x).tobytes())
-        content.update(np.ascontiguousarray(self.y).tobytes())
-        return content.hexdigest()[:16]
 
 
 @lru_cache(maxsize=8)

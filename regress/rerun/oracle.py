@@ -15,8 +15,7 @@ from numpy.typing import NDArray
 from regress.estimators.published import checks
 from regress.fleet import Lane, Schedule, train
 from regress.losses import L2
-from regress.problems import Data
-from regress.problems.affine import Affine
+from regress.problems import Data, Model
 from regress.study import Study, Trial
 from regress.study.shards import Shard
 from regress.theory import frozen_order, mean_edge, mean_square_edge
@@ -61,7 +60,7 @@ def _published(study: Study) -> Iterator[OracleCheck]:
 def _least_squares(study: Study) -> Iterator[OracleCheck]:
     """Of squared loss on an affine model, in float64, on the first rows that are well-conditioned."""
     model = study.problem.model
-    if not isinstance(model, Affine) or not any(isinstance(loss, L2) for loss in study.losses):
+    if not model.is_linear or not any(loss.is_squared for loss in study.losses):
         return
     clean = study.problem.draw(study.seed, 1)
     every = {c: c.apply(clean, model, study.seed) for c in study.contaminations}
@@ -70,12 +69,12 @@ def _least_squares(study: Study) -> Iterator[OracleCheck]:
         if "edge" not in found:
             found |= _full_batch(model, data, min(study.batch_sizes))
     for trial in study.trials():
-        if "frozen" not in found and isinstance(trial.loss, L2):
+        if "frozen" not in found and trial.loss.is_squared:
             found |= _frozen(model, trial, every[trial.contamination])
     yield from found.values()
 
 
-def _full_batch(model: Affine, data: Data, batch_size: int) -> dict[str, OracleCheck]:
+def _full_batch(model: Model, data: Data, batch_size: int) -> dict[str, OracleCheck]:
     """Steps of all rows end at ordinary least squares, and are stable up to 2 / lambda_max, no further."""
     z, y = _rows(model, data)
     n = len(y)
@@ -109,7 +108,7 @@ def _full_batch(model: Affine, data: Data, batch_size: int) -> dict[str, OracleC
     }
 
 
-def _frozen(model: Affine, trial: Trial, data: Data) -> dict[str, OracleCheck]:
+def _frozen(model: Model, trial: Trial, data: Data) -> dict[str, OracleCheck]:
     """A lane under an order that is the same every epoch ends where the product of its steps says."""
     shard = Shard((trial,))
     if trial.order.rearrangement(trial.batch_size) is not None:
@@ -137,7 +136,7 @@ def _frozen(model: Affine, trial: Trial, data: Data) -> dict[str, OracleCheck]:
 
 
 def _descend(
-    model: Affine, data: Data, order: NDArray[np.intp], start: Floats, lr: float, schedule: Schedule
+    model: Model, data: Data, order: NDArray[np.intp], start: Floats, lr: float, schedule: Schedule
 ) -> Floats:
     """Where the fleet's only lane ends, on the first replicate in the order (E, n), from `start` (P,)."""
     rows = model.table(data.train_x[:1], data.train_y[:1], torch.float64)
@@ -145,7 +144,7 @@ def _descend(
     return train(model, rows, order[None], start[None, None], [lane], schedule).params[-1, 0, 0].numpy()
 
 
-def _rows(model: Affine, data: Data) -> tuple[Floats, Floats]:
+def _rows(model: Model, data: Data) -> tuple[Floats, Floats]:
     """z (n, P) and y (n,) of the first replicate."""
     rows = model.table(data.train_x[:1], data.train_y[:1], torch.float64)[0].numpy()
     return np.ascontiguousarray(rows[:, :-1]), -rows[:, -1]

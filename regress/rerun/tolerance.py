@@ -13,7 +13,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from regress.losses import L1, Quantile
 from regress.rerun.rows import METRICS, Pairs, Rows
 from regress.study import Dtype, Study
 
@@ -36,7 +35,6 @@ TOLERANCES: dict[Dtype, Tolerance] = {
     "float32": Tolerance(rtol=1e-4, atol=1e-5),
     "float64": Tolerance(rtol=1e-9, atol=1e-10),
 }
-_JUMPING = (L1, Quantile)
 _MARGIN = 10.0  # a trial is left out when one rounding moves it by more than a tenth of the tolerance
 
 
@@ -94,7 +92,7 @@ def sensitive(retrained: Rows, rounded: Rows, pairs: Pairs, dtype: Dtype) -> fro
 
 def jumping(study: Study) -> frozenset[str]:
     """The trials whose gradient jumps where a residual passes 0."""
-    return frozenset(trial.digest for trial in study.trials() if isinstance(trial.loss, _JUMPING))
+    return frozenset(trial.digest for trial in study.trials() if not trial.loss.has_continuous_psi)
 
 
 def _worst(trials: NDArray[np.object_], off: Floats) -> dict[str, float]:

@@ -14,8 +14,7 @@ from regress.contaminations import Clean
 from regress.errors import InputError
 from regress.losses import L2, Loss
 from regress.orders import Shuffled
-from regress.problems import Problem, Table
-from regress.problems.affine import Affine
+from regress.problems import Problem
 from regress.study.trial import (
     ContaminationLine,
     Count,
@@ -29,8 +28,8 @@ from regress.study.trial import (
 from regress.values.text import Form
 
 
-def _is_table(fields: dict[str, Any]) -> bool:
-    return isinstance(fields.get("problem"), Table)
+def _registers_model(fields: dict[str, Any]) -> bool:
+    return bool(fields["problem"].registers_model) if "problem" in fields else False
 
 
 # Every abstract base class has a method `register`, which no study needs.
@@ -67,7 +66,7 @@ class Study(Training):
     )
     batch_sizes: tuple[Count, ...] = Field((32,), min_length=1, description="Rows a step.")
     register: bool = Field(
-        default_factory=_is_table,
+        default_factory=_registers_model,
         description="Refit the winner on all rows and put it into MLflow's model registry; where nothing"
         " is said, done for a table only.",
         json_schema_extra={"default": False},
@@ -90,7 +89,7 @@ class Study(Training):
             _refuse("losses", loss, _refuse_loss(loss, self.problem))
         for order in self.orders:
             _refuse("orders", order, order.refuse(self.problem))
-        if self.register and not isinstance(self.problem.model, Affine):
+        if self.register and not self.problem.is_affine:
             raise InputError(
                 f"register: a {self.problem.name} is no linear model of columns, expected false"
                 " or the problem linear, ohm or table"
@@ -133,7 +132,7 @@ def _refuse(field: str, value: Form, reason: str | None) -> None:
 
 
 def _refuse_loss(loss: Loss, problem: Problem) -> str | None:
-    if loss.is_scaled and not isinstance(problem.model, Affine):
+    if loss.is_scaled and not problem.is_affine:
         return (
             f"needs a linear model for its pilot fit, which a {problem.name} does not have; use scale=raw"
         )

@@ -12,16 +12,16 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from regress.contaminations import Clean, Contamination, GrossError, Vertical
+from regress.contaminations import Contamination
 from regress.estimators.optimum import target
 from regress.fleet import Schedule
-from regress.losses import L1, L2, Huber, Loss
+from regress.losses import L2, Loss
 from regress.metrics.evaluate import nearest_rank
 from regress.numerics.threads import one_thread
-from regress.orders import FlipFlop, Order, Sequential, Shuffled, ShuffleOnce, WithReplacement
+from regress.orders import Order
 from regress.pipeline.steps import Evaluated
-from regress.problems import Data, Linear, Ohm, Problem
-from regress.problems.affine import Affine
+from regress.problems import Data, Problem
+from regress.problems.problem import NormalDesign
 from regress.study import Trial
 from regress.study.shards import Shard, start
 from regress.theory import (
@@ -39,7 +39,6 @@ Floats = NDArray[np.float64]
 Permutations = NDArray[np.intp]
 Theory = dict[str, float]
 
-_DRAWN = (Shuffled, ShuffleOnce, FlipFlop, WithReplacement, Sequential)  # orders that look at no row
 _WIDEST = 16  # parameters; with more, their covariance takes longer than their training
 _FAR = 10.0  # times what has to be small beside it
 
@@ -55,7 +54,7 @@ def predict(
     one_thread()
     trials = [trial for shard in shards for trial in shard.trials]
     problem, contamination = trials[0].problem, shards[0].contamination
-    has_squares = any(trial.loss == L2() for trial in trials) and isinstance(problem.model, Affine)
+    has_squares = any(trial.loss.is_squared for trial in trials) and problem.is_affine
     squares = _squares(shards[0], data, clean) if has_squares else None
     losses = dict.fromkeys(trial.loss for trial in trials)
     biases = {loss: _bias(problem, contamination, loss) for loss in losses}
@@ -65,9 +64,9 @@ def predict(
         epochs = _epochs(shard, clean)
         for trial, to_tolerance in zip(shard.trials, epochs, strict=True):
             theory = {"epochs_to_tolerance": to_tolerance}
-            if isinstance(shard.order, _DRAWN):
+            if not shard.order.looks_at_rows:
                 theory["bias"] = biases[trial.loss]
-            if trial.loss == L2():
+            if trial.loss.is_squared:
                 theory |= least.get(trial.lr, {})
             found[trial.digest] = {name: v for name, v in theory.items() if math.isfinite(v)}
     return found
@@ -90,7 +89,7 @@ def beside(evaluated: Evaluated, theory: Mapping[str, Theory]) -> Evaluated:
 def draws_equal_batches(trial: Trial) -> bool:
     """Whether every batch is of `batch_size` rows drawn with replacement, as the second moments have it."""
     is_exact = trial.tail == "drop" or trial.problem.train_rows % trial.batch_size == 0
-    return is_exact and isinstance(trial.order, WithReplacement)
+    return is_exact and trial.order.draws_with_replacement
 
 
 @dataclass(frozen=True)
@@ -126,9 +125,9 @@ def _squares(shard: Shard, data: Data, clean: Data) -> _Squares:
 
 def _least_squares(shard: Shard, squares: _Squares, permutations: Permutations) -> dict[float, Theory]:
     """What holds for squared loss, by learning rate."""
-    lrs = dict.fromkeys(trial.lr for trial in shard.trials if trial.loss == L2())
+    lrs = dict.fromkeys(trial.lr for trial in shard.trials if trial.loss.is_squared)
     found = {lr: dict(squares.edges) for lr in lrs}
-    if _is_frozen(shard, permutations):
+    if shard.order.is_fixed and permutations.shape[1] > 1:  # a single epoch shows nothing
         visited = permutations[:, 0]
         z = np.take_along_axis(squares.z, visited[..., None], axis=1)
         y = np.take_along_axis(squares.y, visited, axis=1)
@@ -140,13 +139,6 @@ def _least_squares(shard: Shard, squares: _Squares, permutations: Permutations) 
         for lr in lrs:
             found[lr]["stationary_error"] = _stationary_error(squares, lr, shard.schedule)
     return found
-
-
-def _is_frozen(shard: Shard, permutations: Permutations) -> bool:
-    """Whether all epochs and lanes visit the rows in one order; a single epoch shows nothing."""
-    is_shared = shard.order.rearrangement(shard.schedule.batch_size) is None
-    epochs = permutations.shape[1]
-    return is_shared and epochs > 1 and bool((permutations == permutations[:, :1]).all())
 
 
 def _stationary_error(squares: _Squares, lr: float, schedule: Schedule) -> float:
@@ -163,69 +155,65 @@ def _stationary_error(squares: _Squares, lr: float, schedule: Schedule) -> float
 
 
 def _epochs(shard: Shard, clean: Data) -> list[float]:
-    """Epochs to tolerance of each trial, as the initial scale sets how far away a lane starts.
+    """Epochs to tolerance of each trial, as the initial scale sets how far away its models start.
 
-    For clean rows with standard normal features in an order that looks at no row.
+    For clean rows of a linear model with normal features, in an order that does not look at the rows.
     """
-    problem, truth = shard.trials[0].problem, clean.truth
-    is_met = isinstance(problem, Linear) and isinstance(shard.contamination, Clean)
-    if not (is_met and isinstance(shard.order, _DRAWN)) or truth is None:
+    design, truth = shard.trials[0].problem.normal_design, clean.truth
+    if design is None or truth is None or not shard.contamination.is_clean or shard.order.looks_at_rows:
         return [math.inf] * len(shard.trials)
-    assert isinstance(problem, Linear)
     distances = np.linalg.norm(start(shard, clean.indices) - truth, axis=-1)
     # Under a sum a step is that of a mean with a larger lr; a tail may be less than a step, or more.
     weights = [(cut.stop - cut.start) / divisor for cut, divisor in shard.schedule.steps(clean.rows)]
     summed = _summed(shard.schedule)
     steps = sum(weights) / summed
     return [
-        _way(trial, problem, _median(distance), trial.lr * summed, steps)
+        _epochs_to_tolerance(trial, design, _median(distance), trial.lr * summed, steps)
         for trial, distance in zip(shard.trials, distances, strict=True)
     ]
 
 
-def _way(trial: Trial, problem: Linear, distance: float, lr: float, steps: float) -> float:
+def _epochs_to_tolerance(
+    trial: Trial, design: NormalDesign, distance: float, lr: float, steps: float
+) -> float:
     """Epochs from `distance` to tolerance at the learning rate `lr` of a mean; infinite where unknown."""
     loss, tolerance = trial.loss, trial.tolerance
-    settles = 2 * _own_noise(problem, lr, trial.batch_size) <= tolerance
-    if loss == L2() and settles:
+    settles = 2 * _final_noise(design, lr, trial.batch_size) <= tolerance
+    if loss.is_squared and settles:
         return float(l2_epochs(distance, tolerance, lr, steps))
-    if loss.is_scaled or not isinstance(loss, L1 | Huber):
+    if loss.is_scaled or loss.saturation is None:
         return math.inf
-    # The size of psi, and that of u at which it levels off.
-    bound, level = (loss.delta, loss.delta) if isinstance(loss, Huber) else (1.0, 0.0)
-    step = lr * bound * math.sqrt(problem.model.parameters / trial.batch_size + 2 / math.pi)
-    arrives = settles if level > tolerance else max(step, problem.noise) <= tolerance
+    bound, level = loss.saturation
+    step = lr * bound * math.sqrt((design.features + 1) / trial.batch_size + 2 / math.pi)
+    arrives = settles if level > tolerance else max(step, design.noise) <= tolerance
     if not arrives or distance < _FAR * max(step, level):
         return math.inf
     return float(l1_epochs(distance, tolerance, lr, steps, bound))
 
 
-def _own_noise(problem: Linear, lr: float, batch_size: int) -> float:
-    """The root mean square error that squared loss ends with, for the population, H = I.
+def _final_noise(design: NormalDesign, lr: float, batch_size: int) -> float:
+    """Return the root mean square error that squared loss ends with, for the population, H = I.
 
-    Of least squares itself, and of SGD with replacement about it: reshuffled rows end closer.
+    The sum of that of least squares and that of SGD with replacement about it; reshuffled rows end closer.
     """
-    parameters = problem.model.parameters
-    edge = normal_mean_square_edge(problem.model.features, batch_size)
+    edge = normal_mean_square_edge(design.features, batch_size)
     if lr >= edge:
         return math.inf
     wander = lr / (2 * batch_size * (1 - lr / edge))
-    return problem.noise * math.sqrt(parameters * (1 / problem.rows + wander))
+    return design.noise * math.sqrt((design.features + 1) * (1 / design.rows + wander))
 
 
 def _bias(problem: Problem, contamination: Contamination, loss: Loss) -> float:
     """The intercept's asymptotic bias under outliers far to one side; infinite where it is unknown."""
-    has_intercept = isinstance(problem, Linear) or (isinstance(problem, Ohm) and problem.intercept)
-    if not has_intercept or loss.is_scaled or not isinstance(contamination, Vertical | GrossError):
+    noise, outliers = problem.normal_noise, contamination.one_sided_outliers
+    if noise is None or outliers is None or loss.is_scaled:
         return math.inf
-    assert isinstance(problem, Linear | Ohm)
-    spread = contamination.spread if isinstance(contamination, GrossError) else 0.0
-    unit = math.hypot(problem.noise, spread)
-    if problem.noise == 0 or abs(contamination.shift) < _FAR * unit:
+    unit = math.hypot(noise, outliers.spread)
+    if noise == 0 or abs(outliers.shift) < _FAR * unit:
         return math.inf
-    if not _is_even(loss, problem.noise) or not _is_level(loss, abs(contamination.shift) - 4 * unit):
+    if not _is_even(loss, noise) or not _is_level(loss, abs(outliers.shift) - 4 * unit):
         return math.inf
-    return intercept_bias(loss, contamination.fraction, problem.noise)
+    return intercept_bias(loss, outliers.fraction, noise)
 
 
 def _is_even(loss: Loss, unit: float) -> bool:

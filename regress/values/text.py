@@ -30,10 +30,14 @@ class Form:
     name: ClassVar[str]
 
     def __str__(self) -> str:
+        return self.text_without()
+
+    def text_without(self, *names: str) -> str:
+        """Return the line of text, the fields `names` being left out."""
         arguments = [
             f"{field.name}={_literal(value)}"
             for field in fields(self)  # type: ignore[arg-type]  # every subclass is a dataclass
-            if _is_printed(value := getattr(self, field.name), field.default)
+            if field.name not in names and _is_printed(value := getattr(self, field.name), field.default)
         ]
         return f"{self.name}({', '.join(arguments)})" if arguments else self.name
 
