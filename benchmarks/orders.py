@@ -14,7 +14,7 @@ from regress.orders import ORDERS, EasyToHard, Order, Shuffled
 from regress.pipeline.steps import train_shard
 from regress.problems import Data
 from regress.study import Study
-from regress.study.shards import shards
+from regress.study.shards import cut_into_shards
 
 ROUNDS = 7
 FEW = 16  # learning rates of models that arrange their own epochs
@@ -59,7 +59,7 @@ def _side(order: Order, data: Data) -> Side:
 
 def _training(study: Study, data: Data) -> Callable[[], object]:
     order, size = study.orders[0], study.batch_sizes[0]
-    cut = shards(study)
+    cut = cut_into_shards(study)
 
     def call() -> object:
         permutations = order.permutations(data, study.problem.model, study.seed, study.epochs, size)

@@ -22,7 +22,7 @@ from regress.plots import Scales, scales, study_plots, trial_png, trial_pngs
 from regress.problems import Data
 from regress.study import Study
 from regress.study.load import load
-from regress.study.shards import Shard, shards
+from regress.study.shards import Shard, cut_into_shards
 from tasks.figure_worker import aside, shared
 
 ROUNDS = 3
@@ -36,7 +36,7 @@ PANELS = {
 def plots() -> list[Result]:
     """The figures of the default study's first shard, then all of the study's."""
     study = load("default")
-    cut = shards(study)
+    cut = cut_into_shards(study)
     by_shard = [_trained(study, shard)[0] for shard in cut]
     every = [summary for summaries in by_shard for summary in summaries]
     summaries = every[: len(cut[0].trials)]
@@ -95,7 +95,7 @@ def pyplot_png(summary: TrialSummary, shared: Scales) -> bytes:
 def sample() -> tuple[Scales, TrialSummary, Data]:
     """A trial of the default study, its scales and its rows."""
     study = load("default")
-    summaries, data = _trained(study, shards(study)[0])
+    summaries, data = _trained(study, cut_into_shards(study)[0])
     return scales(summaries), summaries[0], data
 
 

@@ -24,7 +24,7 @@ from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param
 from mlflow.utils.mlflow_tags import MLFLOW_DATASET_CONTEXT, MLFLOW_SOURCE_NAME, MLFLOW_USER
 
 from benchmarks.measure import Floats, Result, Side, take_turns
-from regress.metrics.summary import HISTORIES
+from regress.metrics.table import history_names
 from regress.study import Trial
 from regress.study.load import load
 from regress.tracking.record import trial_params
@@ -186,6 +186,6 @@ def made_run(trial: Trial, place: int, files: Mapping[str, bytes]) -> FinishedRu
 def _metrics(epochs: int, now: int) -> Iterator[Metric]:
     for i in range(12):
         yield Metric(f"final_{i}", 1.0, now, epochs)
-    for name in HISTORIES:
+    for name in history_names():
         for epoch in range(1, epochs + 1):
             yield Metric(name, 1 / epoch, now, epoch)

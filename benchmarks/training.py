@@ -18,7 +18,7 @@ from regress.orders import Shuffled
 from regress.pipeline.steps import evaluate_shard, measure_shard, train_shard
 from regress.problems import Data
 from regress.study import Study
-from regress.study.shards import Shard, shards
+from regress.study.shards import Shard, cut_into_shards
 
 Work = Callable[[Shard, Data, NDArray[np.intp]], object]
 
@@ -94,7 +94,7 @@ def sgd_regressor_fit(data: Data, replicate: int, lr: float) -> SGDRegressor:
 
 def _fleet(data: Data, work: Work, threads: int = 1) -> Callable[[], object]:
     """All our fits: the rows are shuffled, which the peers do too, then shard by shard `work` is done."""
-    cut = shards(STUDY)
+    cut = cut_into_shards(STUDY)
 
     def call() -> None:
         with ThreadPoolExecutor(threads) as pool:

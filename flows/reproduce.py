@@ -14,14 +14,14 @@ from prefect.task_runners import ThreadPoolTaskRunner
 from prefect.utilities.annotations import quote
 
 from flows.runtime.tags import flow_run_tags
-from regress.pipeline.steps import Evaluated
+from regress.pipeline.steps import EvaluatedShard
 from regress.rerun.judge import RerunData, is_equal, judge
 from regress.rerun.recorded import Record
 from regress.rerun.retrain import UNPERTURBED, Perturbation, RoundingPerturbation, results, with_seed
 from regress.rerun.statistics import fresh_replicates
 from regress.rerun.verdict import Report, Verdict, markdown, worst
 from regress.study import Study
-from regress.study.shards import shards
+from regress.study.shards import cut_into_shards
 from regress.tracking.read import executions, record
 from regress.tracking.record import Execution, environment_file, stop
 from regress.tracking.rerun_runs import begin_rerun, finish_rerun
@@ -115,10 +115,11 @@ def _evidence(one: Record) -> RerunData:
     )
 
 
-def _submit(study: Study, alter: Perturbation = UNPERTURBED) -> list[PrefectFuture[Evaluated]]:
+def _submit(study: Study, alter: Perturbation = UNPERTURBED) -> list[PrefectFuture[EvaluatedShard]]:
     clean = study.problem.draw(study.seed, study.replicates)
-    return [retrain_shard.submit(quote(shard), quote(clean), quote(alter)) for shard in shards(study)]
+    shards = cut_into_shards(study)
+    return [retrain_shard.submit(quote(shard), quote(clean), quote(alter)) for shard in shards]
 
 
-def _results(futures: list[PrefectFuture[Evaluated]]) -> list[Evaluated]:
+def _results(futures: list[PrefectFuture[EvaluatedShard]]) -> list[EvaluatedShard]:
     return [future.result() for future in futures]

@@ -25,13 +25,13 @@ from regress.comparison import Comparison
 from regress.errors import ServiceLost
 from regress.home import home
 from regress.pipeline.checkpoint import CheckpointFolder
-from regress.pipeline.steps import Evaluated
+from regress.pipeline.steps import EvaluatedShard
 from regress.plots import scales
 from regress.report.format import sure
 from regress.report.outcome import StudyResult, finite, outcome_figures, outcome_json
 from regress.study import Study
 from regress.study.load import load
-from regress.study.shards import Shard, shards
+from regress.study.shards import Shard, cut_into_shards
 from regress.theory.predictions import beside, sharing_rows
 from regress.tracking.champion import Champion
 from regress.tracking.lease import held
@@ -117,7 +117,7 @@ def _guarded(
 
 
 def _run(study: Study, execution: Execution, spool: CheckpointFolder, clock: "_Clock") -> StudyResult:
-    cut = shards(study)
+    cut = cut_into_shards(study)
     with clock.stage("data"):
         clean = generate.submit(study.problem, study.seed, study.replicates)
         model = study.problem.model
@@ -133,7 +133,7 @@ def _run(study: Study, execution: Execution, spool: CheckpointFolder, clock: "_C
         futures = []
         for shard in cut:
             data = contaminated[shard.contamination]
-            if (outcome := spool.get(shard)) is not None:
+            if (outcome := spool.load(shard)) is not None:
                 futures.append(restore.submit(quote(shard), data, quote(outcome)))
                 continue
             order = orders[shard.contamination, shard.order, shard.schedule.batch_size]
@@ -150,7 +150,7 @@ def _run(study: Study, execution: Execution, spool: CheckpointFolder, clock: "_C
             c: fit_references.submit(study.problem, c, data, clean) for c, data in contaminated.items()
         }
         theory = {digest: said for future in predicted.values() for digest, said in future.result().items()}
-        evaluated: list[Evaluated] = [beside(future.result(), theory) for future in futures]
+        evaluated: list[EvaluatedShard] = [beside(future.result(), theory) for future in futures]
     with clock.stage("track"):
         shared = scales(summary for shard in evaluated for summary in shard.summaries)
         tracked = [

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from scipy.stats import wilcoxon
 from statsmodels.stats.multitest import multipletests
 
-from regress.metrics.evaluate import nearest_rank
 from regress.metrics.summary import TrialSummary
 from regress.numerics import streams
+from regress.numerics.quantiles import nearest_rank
 from regress.orders import Order
 from regress.problems.problem import Ranking
 

@@ -8,7 +8,7 @@ from prefect.cache_policies import NO_CACHE
 from regress.comparison import compare
 from regress.estimators.published import checks
 from regress.estimators.references import Reference, beside
-from regress.pipeline.steps import Evaluated
+from regress.pipeline.steps import EvaluatedShard
 from regress.report.outcome import StudyResult
 from regress.study import Study
 
@@ -19,7 +19,7 @@ from regress.study import Study
     description="Winners, what diverged, what an order changed, the references, published fits.",
     cache_policy=NO_CACHE,
 )
-def find(study: Study, evaluated: Sequence[Evaluated], references: Sequence[Reference]) -> StudyResult:
+def find(study: Study, evaluated: Sequence[EvaluatedShard], references: Sequence[Reference]) -> StudyResult:
     summaries = [summary for shard in evaluated for summary in shard.summaries]
     comparison = compare(summaries, study.problem.ranking, study.seed)
     return StudyResult(comparison, beside(references, summaries, comparison.best), checks(study.problem))

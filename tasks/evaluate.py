@@ -4,9 +4,9 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from regress.fleet import Trajectory
-from regress.metrics.evaluate import Outcome
+from regress.metrics.evaluate import ShardMetrics
 from regress.pipeline.checkpoint import CheckpointFolder
-from regress.pipeline.steps import Evaluated, measure_shard, summarise_shard
+from regress.pipeline.steps import EvaluatedShard, measure_shard, summarise_shard
 from regress.problems import Data
 from regress.study.shards import Shard
 from tasks.progress import advance
@@ -20,9 +20,9 @@ from tasks.progress import advance
 )
 def evaluate(
     shard: Shard, data: Data, clean: Data, trajectory: Trajectory, spool: CheckpointFolder
-) -> Evaluated:
+) -> EvaluatedShard:
     outcome = measure_shard(shard, data, clean, trajectory)
-    spool.put(shard, outcome)
+    spool.save(shard, outcome)
     return summarise_shard(shard, data, outcome)
 
 
@@ -32,6 +32,6 @@ def evaluate(
     description="What an interrupted attempt has trained already.",
     cache_policy=NO_CACHE,
 )
-def restore(shard: Shard, data: Data, outcome: Outcome) -> Evaluated:
+def restore(shard: Shard, data: Data, outcome: ShardMetrics) -> EvaluatedShard:
     advance("lanes", len(shard.trials) * data.replicates)
     return summarise_shard(shard, data, outcome)

@@ -3,7 +3,7 @@
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from regress.pipeline.steps import Evaluated
+from regress.pipeline.steps import EvaluatedShard
 from regress.plots import Scales, trial_pngs
 from regress.study.shards import Shard
 from tasks.figure_worker import shared
@@ -15,5 +15,5 @@ from tasks.figure_worker import shared
     description="One figure a trial, on the scales that the whole study shares.",
     cache_policy=NO_CACHE,
 )
-def plot(shard: Shard, evaluated: Evaluated, scales: Scales) -> tuple[bytes, ...]:
+def plot(shard: Shard, evaluated: EvaluatedShard, scales: Scales) -> tuple[bytes, ...]:
     return shared(trial_pngs, evaluated.summaries, scales)

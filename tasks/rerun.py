@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from regress.pipeline.steps import Evaluated
+from regress.pipeline.steps import EvaluatedShard
 from regress.problems import Data
 from regress.rerun.controls import Control, bits_controls, statistics_controls
 from regress.rerun.oracle import OracleCheck, claims
@@ -21,7 +21,7 @@ from tasks.progress import advance
     description="Rows, order, training and metrics of a shard, from its study alone.",
     cache_policy=NO_CACHE,
 )
-def retrain_shard(shard: Shard, clean: Data, alter: Perturbation) -> Evaluated:
+def retrain_shard(shard: Shard, clean: Data, alter: Perturbation) -> EvaluatedShard:
     evaluated = retrain(shard, clean, alter)
     if alter == UNPERTURBED:  # whether there will be others nobody knows at the start
         advance("lanes", len(shard.trials) * clean.replicates)
@@ -34,7 +34,7 @@ def retrain_shard(shard: Shard, clean: Data, alter: Perturbation) -> Evaluated:
     description="Another seed, learning rate and row: rows must differ.",
     cache_policy=NO_CACHE,
 )
-def control_bits(study: Study, again: Sequence[Evaluated]) -> tuple[Control, ...]:
+def control_bits(study: Study, again: Sequence[EvaluatedShard]) -> tuple[Control, ...]:
     return bits_controls(study, again)
 
 
@@ -44,7 +44,7 @@ def control_bits(study: Study, again: Sequence[Evaluated]) -> tuple[Control, ...
     description="Twice the learning rate must be noticed, another seed must not.",
     cache_policy=NO_CACHE,
 )
-def control_statistics(study: Study, again: Sequence[Evaluated]) -> tuple[Control, ...]:
+def control_statistics(study: Study, again: Sequence[EvaluatedShard]) -> tuple[Control, ...]:
     return statistics_controls(study, again)
 
 

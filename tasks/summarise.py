@@ -6,7 +6,7 @@ from concurrent.futures import Future
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from regress.pipeline.steps import Evaluated
+from regress.pipeline.steps import EvaluatedShard
 from regress.problems import Data
 from regress.report.outcome import StudyResult, outcome_files
 from regress.study import Study
@@ -23,7 +23,7 @@ def summarise(
     execution: Execution,
     study: Study,
     contaminated: Mapping[str, Data],
-    evaluated: Sequence[Evaluated],
+    evaluated: Sequence[EvaluatedShard],
     findings: StudyResult,
     figures: Future[dict[str, bytes]],
 ) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from regress.pipeline.steps import Evaluated
+from regress.pipeline.steps import EvaluatedShard
 from regress.study import Study
 from regress.study.shards import Shard
 from regress.tracking.record import Execution, TrialRecord, begin, log_trials, resume_execution
@@ -33,7 +33,7 @@ def open_execution(
     description="One finished MLflow run a trial: params, histories, metrics, plot, data set.",
     cache_policy=NO_CACHE,
 )
-def track(execution: Execution, shard: Shard, evaluated: Evaluated, plots: tuple[bytes, ...]) -> None:
+def track(execution: Execution, shard: Shard, evaluated: EvaluatedShard, plots: tuple[bytes, ...]) -> None:
     records = [
         TrialRecord(place, summary, evaluated.rows, plot)
         for place, (summary, plot) in enumerate(zip(evaluated.summaries, plots, strict=True), shard.first)

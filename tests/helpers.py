@@ -38,10 +38,10 @@ from regress.losses import (
 )
 from regress.metrics.results import parquet
 from regress.orders import ORDERS, EasyToHard, HardToEasy, OscillatingIn, OscillatingOut, Signed
-from regress.pipeline.steps import Evaluated, evaluate_shard, train_shard
+from regress.pipeline.steps import EvaluatedShard, evaluate_shard, train_shard
 from regress.problems import PROBLEMS, Data, Linear, Ohm, Planck, Table
 from regress.study import Study
-from regress.study.shards import shards
+from regress.study.shards import cut_into_shards
 from regress.values.text import STRICT, Form
 
 
@@ -189,11 +189,11 @@ def equal(one: Data, other: Data) -> bool:
     return bits(one) == bits(other)
 
 
-def execute(study: Study) -> list[Evaluated]:
+def execute(study: Study) -> list[EvaluatedShard]:
     """A study's shards, one after the other."""
     clean = study.problem.draw(study.seed, study.replicates)
     done = []
-    for shard in shards(study):
+    for shard in cut_into_shards(study):
         model = study.problem.model
         data = shard.contamination.apply(clean, model, study.seed)
         permutations = shard.order.permutations(
@@ -203,6 +203,6 @@ def execute(study: Study) -> list[Evaluated]:
     return done
 
 
-def results(done: Sequence[Evaluated]) -> bytes:
+def results(done: Sequence[EvaluatedShard]) -> bytes:
     """The execution's results.parquet."""
     return parquet([shard.table for shard in done])

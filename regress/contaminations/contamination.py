@@ -61,7 +61,7 @@ class Contamination(Form, ABC):
 
     @property
     def one_sided_outliers(self) -> OneSidedOutliers | None:
-        """The outliers, where random targets are shifted to one side and nothing else is done; else None."""
+        """The outliers, where random targets are shifted to one side and nothing else is done."""
         return None
 
     @property

@@ -22,8 +22,8 @@ from numpy.typing import NDArray
 from regress.comparison import Best
 from regress.contaminations import Contamination
 from regress.losses import L1, L2, Huber, Loss
-from regress.metrics.evaluate import nearest_ranks
 from regress.metrics.summary import Quantiles, TrialSummary
+from regress.numerics.quantiles import nearest_ranks
 from regress.numerics.threads import one_thread
 from regress.problems import Data, Model, Problem
 from regress.problems.problem import Ranking

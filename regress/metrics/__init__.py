@@ -1,1 +1,1 @@
-"""Metrics of trained models."""
+"""Metrics of trained models: one table, and what is computed from it."""

@@ -1,4 +1,4 @@
-"""`results.parquet`: every epoch of every lane of an execution, without ids and times.
+"""`results.parquet`: every epoch of every model of an execution, without ids and times.
 
 Two executions of one study are equal files, byte for byte, on one set of libraries.
 """
@@ -10,29 +10,31 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from regress.metrics.evaluate import Outcome
+from regress.metrics.evaluate import ShardMetrics
+from regress.metrics.table import history_names
 from regress.problems import Problem
 from regress.study import Trial
 
-SCHEMA = pa.schema(
-    [
-        ("trial", pa.string()),  # digest
-        ("epoch", pa.int32()),  # from 1
-        ("replicate", pa.int32()),
-        ("params", pa.list_(pa.float64())),  # in the user's units, the intercept last
-        ("params_digest", pa.string()),  # of the bits as trained
-        ("train_loss", pa.float64()),
-        ("val_loss", pa.float64()),
-        ("param_error", pa.float64()),
-        ("diverged", pa.bool_()),  # by this epoch
-        ("first_nonfinite_step", pa.int64()),  # null unless it has come by this epoch
-    ]
-)
+
+def results_schema() -> pa.Schema:
+    """Return the columns of results.parquet: keys, parameters, the metrics by epoch, divergence."""
+    return pa.schema(
+        [
+            ("trial", pa.string()),  # digest
+            ("epoch", pa.int32()),  # from 1
+            ("replicate", pa.int32()),
+            ("params", pa.list_(pa.float64())),  # in the user's units, the intercept last
+            ("params_digest", pa.string()),  # of the bits as trained
+            *((name, pa.float64()) for name in history_names()),
+            ("diverged", pa.bool_()),  # by this epoch
+            ("first_nonfinite_step", pa.int64()),  # null before that step
+        ]
+    )
 
 
-def shard_table(problem: Problem, trials: tuple[Trial, ...], outcome: Outcome) -> pa.Table:
+def shard_table(problem: Problem, trials: tuple[Trial, ...], metrics: ShardMetrics) -> pa.Table:
     """The rows of one shard, sorted by trial, epoch and replicate."""
-    epochs, count, replicates, size = outcome.params.shape
+    epochs, count, replicates, size = metrics.params.shape
     by_trial = np.argsort([trial.digest for trial in trials])
     digests = np.array([trial.digest for trial in trials])[by_trial]
 
@@ -43,9 +45,9 @@ def shard_table(problem: Problem, trials: tuple[Trial, ...], outcome: Outcome) -
 
     shape = (epochs, count, replicates)
     epoch = np.broadcast_to(np.arange(1, epochs + 1, dtype=np.int32)[:, None, None], shape)
-    step = np.broadcast_to(outcome.first_nonfinite_step, shape)
-    has_come = (step > 0) & (step <= epoch * outcome.steps_per_epoch)
-    params = column(problem.in_user_units(outcome.params))
+    step = np.broadcast_to(metrics.first_nonfinite_step, shape)
+    has_come = (step > 0) & (step <= epoch * metrics.steps_per_epoch)
+    params = column(problem.in_user_units(metrics.params))
     params[np.isnan(params)] = np.nan  # one bit pattern: nan has a sign that depends on the processor
     offsets = np.arange(0, params.size + 1, size, dtype=np.int32)
     columns = [
@@ -53,14 +55,12 @@ def shard_table(problem: Problem, trials: tuple[Trial, ...], outcome: Outcome) -
         pa.array(column(epoch)),
         pa.array(column(np.broadcast_to(np.arange(replicates, dtype=np.int32), shape))),
         pa.ListArray.from_arrays(pa.array(offsets), pa.array(params.ravel())),
-        pa.array(column(outcome.digests)),
-        pa.array(column(outcome.train_loss)),
-        pa.array(column(outcome.val_loss)),
-        pa.array(column(outcome.param_error)),
-        pa.array(column(outcome.diverged)),
+        pa.array(column(metrics.digests)),
+        *(pa.array(column(metrics.histories[name])) for name in history_names()),
+        pa.array(column(metrics.diverged)),
         pa.array(column(step), mask=~column(has_come)),
     ]
-    return pa.table(columns, schema=SCHEMA)
+    return pa.table(columns, schema=results_schema())
 
 
 def parquet(shards: list[pa.Table]) -> bytes:

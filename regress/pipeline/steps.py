@@ -10,11 +10,12 @@ from numpy.typing import NDArray
 
 from regress.estimators.optimum import scales, target
 from regress.fleet import Lane, Trajectory, train
-from regress.metrics.evaluate import Outcome, evaluate
+from regress.metrics.evaluate import ShardMetrics, evaluate
+from regress.metrics.measurement import Measurement
 from regress.metrics.results import shard_table
 from regress.metrics.summary import TrialSummary, summarise
 from regress.problems import Data
-from regress.study.shards import Shard, start
+from regress.study.shards import Shard, initial_parameters
 
 Floats = NDArray[np.float64]
 
@@ -30,16 +31,17 @@ class RowsDigest:
 
 
 @dataclass(frozen=True)
-class Evaluated:
-    """What a shard leaves: summaries in the order of its trials, and its rows of results.parquet."""
+class EvaluatedShard:
+    """A trained shard: summaries in the order of its trials, and its rows of results.parquet."""
 
+    shard: Shard
     summaries: tuple[TrialSummary, ...]
     table: pa.Table
     rows: RowsDigest
 
 
 def train_shard(shard: Shard, data: Data, permutations: NDArray[np.intp]) -> Trajectory:
-    """The shard's lanes, trained on contaminated `data` in the order `permutations` (R, E, n)."""
+    """Train the shard's models on contaminated `data` in the order `permutations` (R, E, n)."""
     trial = shard.trials[0]
     model = trial.problem.model
     rows = model.table(data.train_x, data.train_y, getattr(torch, trial.dtype))
@@ -48,7 +50,7 @@ def train_shard(shard: Shard, data: Data, permutations: NDArray[np.intp]) -> Tra
         model,
         rows,
         permutations,
-        start(shard, data.indices),
+        initial_parameters(shard, data.indices),
         lanes,
         shard.schedule,
         shard.order.rearrangement(trial.batch_size),
@@ -56,34 +58,36 @@ def train_shard(shard: Shard, data: Data, permutations: NDArray[np.intp]) -> Tra
     )
 
 
-def evaluate_shard(shard: Shard, data: Data, clean: Data, trajectory: Trajectory) -> Evaluated:
-    """What the shard leaves, trained on contaminated `data`; `clean` is what it was before."""
+def evaluate_shard(shard: Shard, data: Data, clean: Data, trajectory: Trajectory) -> EvaluatedShard:
+    """Evaluate a shard trained on contaminated `data`; `clean` are the rows before contamination."""
     return summarise_shard(shard, data, measure_shard(shard, data, clean, trajectory))
 
 
-def measure_shard(shard: Shard, data: Data, clean: Data, trajectory: Trajectory) -> Outcome:
-    """The shard's metrics on contaminated `data`; `clean` is what it was before."""
+def measure_shard(shard: Shard, data: Data, clean: Data, trajectory: Trajectory) -> ShardMetrics:
+    """Return the shard's metrics on contaminated `data`; `clean` are the rows before contamination."""
     trial = shard.trials[0]
-    losses = [trial.loss for trial in shard.trials]
     return evaluate(
-        trial.problem,
-        data,
-        {loss: target(trial.problem, loss, clean) for loss in shard.losses},
-        scales(trial.problem, shard.losses, data),
-        losses,
-        start(shard, data.indices),
-        trajectory,
-        len(shard.schedule.steps(data.rows)),
-        trial.tolerance,
+        Measurement(
+            problem=trial.problem,
+            data=data,
+            targets={loss: target(trial.problem, loss, clean) for loss in shard.losses},
+            scales=scales(trial.problem, shard.losses, data),
+            losses=[trial.loss for trial in shard.trials],
+            start=initial_parameters(shard, data.indices),
+            trajectory=trajectory,
+            steps_per_epoch=len(shard.schedule.steps(data.rows)),
+            tolerance=trial.tolerance,
+        )
     )
 
 
-def summarise_shard(shard: Shard, data: Data, outcome: Outcome) -> Evaluated:
-    """What the shard leaves, `outcome` being its metrics on contaminated `data`."""
+def summarise_shard(shard: Shard, data: Data, metrics: ShardMetrics) -> EvaluatedShard:
+    """Summarise a shard, `metrics` being those on contaminated `data`."""
     trial = shard.trials[0]
-    return Evaluated(
-        summaries=summarise(trial.problem, shard.trials, outcome),
-        table=shard_table(trial.problem, shard.trials, outcome),
+    return EvaluatedShard(
+        shard=shard,
+        summaries=summarise(trial.problem, shard.trials, metrics),
+        table=shard_table(trial.problem, shard.trials, metrics),
         rows=RowsDigest(
             name=f"{trial.problem} {shard.contamination}",
             digest=sha256(data.train_x.tobytes() + data.train_y.tobytes()).hexdigest()[:16],

@@ -8,8 +8,8 @@ from matplotlib.figure import Figure
 
 from regress.contaminations import Contamination
 from regress.estimators.references import Beside
-from regress.metrics.evaluate import nearest_ranks
 from regress.metrics.summary import TrialSummary
+from regress.numerics.quantiles import nearest_ranks
 from regress.plots.grid import RANKING, Own, plain_log_axis
 from regress.plots.overlay import Style, in_legend, median, reference_styles
 from regress.plots.style import curve, label_axes, panels, rule, side_legend, side_margin

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
-from regress.metrics.evaluate import nearest_rank
+from regress.numerics.quantiles import nearest_rank
 from regress.plots.grid import RANKING, Own, cells, every_few, grid, plain_log_axis
 from regress.plots.overlay import EDGES, Style, edges
 from regress.plots.style import label_axes, legend, rule, short

@@ -6,8 +6,8 @@ from typing import Any
 from matplotlib.lines import Line2D
 
 from regress.estimators.references import Beside
-from regress.metrics.evaluate import nearest_rank
 from regress.metrics.summary import TrialSummary
+from regress.numerics.quantiles import nearest_rank
 from regress.theory.predictions import draws_equal_batches
 
 Style = dict[str, Any]  # of a matplotlib line

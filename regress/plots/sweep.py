@@ -7,8 +7,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from regress.estimators.references import Beside
-from regress.metrics.evaluate import nearest_ranks
 from regress.metrics.summary import TrialSummary
+from regress.numerics.quantiles import nearest_ranks
 from regress.plots.grid import RANKING, cells, grid, plain_log_axis
 from regress.plots.overlay import EDGES, Style, edges, in_legend, median, reference_styles
 from regress.plots.style import curve, label_axes, rule, side_legend, side_margin

@@ -208,6 +208,6 @@ def _fate(summary: TrialSummary) -> str:
     gone = int(summary.diverged.sum())
     if not gone:
         return f"{replicates} replicates, none diverged"
-    step = summary.first_nonfinite_step
+    step = summary.of_trial["first_nonfinite_step"]
     where = f", not finite from step {step:g}" if np.isfinite(step) else ""
     return f"{gone} of {replicates} replicates diverged{where}"

@@ -16,7 +16,7 @@ from regress.estimators.published import Check
 from regress.estimators.references import Beside
 from regress.metrics.results import parquet
 from regress.metrics.summary import TrialSummary
-from regress.pipeline.steps import Evaluated
+from regress.pipeline.steps import EvaluatedShard
 from regress.plots import study_plots
 from regress.problems import Data
 from regress.study import Study
@@ -34,7 +34,7 @@ class StudyResult:
 def outcome_files(
     study: Study,
     contaminated: Mapping[str, Data],
-    evaluated: Sequence[Evaluated],
+    evaluated: Sequence[EvaluatedShard],
     findings: StudyResult,
 ) -> dict[str, bytes]:
     """The execution's artifacts by path, without figures: results, contaminated rows, comparison."""

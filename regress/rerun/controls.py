@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from regress.pipeline.steps import Evaluated
+from regress.pipeline.steps import EvaluatedShard
 from regress.rerun.bits import differences
 from regress.rerun.retrain import (
     UNPERTURBED,
@@ -24,7 +24,7 @@ from regress.rerun.retrain import (
 from regress.rerun.rows import Rows, align
 from regress.rerun.statistics import changed, fresh_replicates, shifts
 from regress.study import Study
-from regress.study.shards import Shard, shards
+from regress.study.shards import Shard, cut_into_shards
 
 _FACTOR = 1.001
 _TRIALS = 16  # of a shard that the bits' controls train
@@ -50,7 +50,7 @@ class Control:
         return self.caught == self.expected
 
 
-def bits_controls(study: Study, again: Sequence[Evaluated]) -> tuple[Control, ...]:
+def bits_controls(study: Study, again: Sequence[EvaluatedShard]) -> tuple[Control, ...]:
     """The seed, every learning rate, one row's features; `again` are the study's shards, retrained."""
     changes: tuple[tuple[str, Study, Perturbation], ...] = (
         ("seed + 1", with_next_seed(study), UNPERTURBED),
@@ -68,7 +68,7 @@ def bits_controls(study: Study, again: Sequence[Evaluated]) -> tuple[Control, ..
     )
 
 
-def statistics_controls(study: Study, again: Sequence[Evaluated]) -> tuple[Control, ...]:
+def statistics_controls(study: Study, again: Sequence[EvaluatedShard]) -> tuple[Control, ...]:
     """Twice the learning rate must show in some trial, the next seed in none; none where nothing can show.
 
     Both have as many replicates as the fresh seed, and are corrected over all trials of the study.
@@ -91,14 +91,14 @@ def statistics_controls(study: Study, again: Sequence[Evaluated]) -> tuple[Contr
 
 def _parts(
     study: Study,
-    again: Sequence[Evaluated],
+    again: Sequence[EvaluatedShard],
     other: Study,
     alter: Perturbation,
     at_most: int | None = _TRIALS,
 ) -> Iterator[tuple[Rows, Rows]]:
     """Shard by shard the rows retrained, and those of the `other` study under the same names."""
     clean = other.problem.draw(other.seed, other.replicates)
-    pairs = zip(shards(other), again, strict=True)
+    pairs = zip(cut_into_shards(other), again, strict=True)
     for shard, done in sorted(pairs, key=lambda pair: -sum(_are_finite(pair[1]))):
         finite = _are_finite(done)
         chosen = sorted(range(len(finite)), key=lambda i: not finite[i])[:at_most]
@@ -106,7 +106,7 @@ def _parts(
         yield results(study, [done]), results(study, [retrain(Shard(trials), clean, alter)], other)
 
 
-def _are_finite(evaluated: Evaluated) -> list[bool]:
+def _are_finite(evaluated: EvaluatedShard) -> list[bool]:
     return [not summary.diverged.any() for summary in evaluated.summaries]
 
 

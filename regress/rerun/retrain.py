@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pyarrow as pa
 
-from regress.pipeline.steps import Evaluated, evaluate_shard, train_shard
+from regress.pipeline.steps import EvaluatedShard, evaluate_shard, train_shard
 from regress.problems import Data
 from regress.rerun.rows import Rows, rows
 from regress.study import Dtype, Study
@@ -50,7 +50,7 @@ class RoundingPerturbation(Perturbation):
         return replace(data, train_x=data.train_x * (1 + float(np.finfo(self.dtype).eps)))
 
 
-def retrain(shard: Shard, clean: Data, alter: Perturbation = UNPERTURBED) -> Evaluated:
+def retrain(shard: Shard, clean: Data, alter: Perturbation = UNPERTURBED) -> EvaluatedShard:
     """What `shard` leaves; `clean` are its problem's rows, `alter` is done to the contaminated ones."""
     trial = shard.trials[0]
     model = trial.problem.model
@@ -74,7 +74,7 @@ def faster(study: Study, factor: float) -> Study:
     return study.model_copy(update={"lrs": tuple(lr * factor for lr in study.lrs)})
 
 
-def results(study: Study, evaluated: Sequence[Evaluated], changed: Study | None = None) -> Rows:
+def results(study: Study, evaluated: Sequence[EvaluatedShard], changed: Study | None = None) -> Rows:
     """The rows of shards of `study`; those of a `changed` one go under the digests of `study`'s trials."""
     found = rows(pa.concat_tables([shard.table for shard in evaluated]), study.problem.model.parameters)
     if changed is None:

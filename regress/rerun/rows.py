@@ -9,12 +9,12 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from regress.errors import InputError
-from regress.metrics.results import SCHEMA
+from regress.metrics.results import results_schema
+from regress.metrics.table import history_names
 
 Floats = NDArray[np.float64]
 
 KEYS = ["trial", "epoch", "replicate"]
-METRICS = ("train_loss", "val_loss", "param_error")
 
 
 @dataclass(frozen=True)
@@ -62,8 +62,9 @@ class Pairs:
 
 def rows(table: pa.Table, parameters: int) -> Rows:
     """A table with the columns of results.parquet as arrays; raises InputError where it has others."""
+    schema = results_schema()
     try:
-        table = table.select(SCHEMA.names).cast(SCHEMA).combine_chunks()
+        table = table.select(schema.names).cast(schema).combine_chunks()
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, KeyError) as error:
         reason = str(error).splitlines()[0].strip("'\" ")
         raise InputError(f"its columns are not those of a study's results: {reason}") from None
@@ -75,7 +76,7 @@ def rows(table: pa.Table, parameters: int) -> Rows:
         keys=pd.DataFrame({name: table[name].to_pandas() for name in KEYS}),
         params=np.asarray(flat, np.float64).reshape(len(table), parameters),
         digests=table["params_digest"].to_numpy(zero_copy_only=False),
-        metrics={name: table[name].to_numpy(zero_copy_only=False) for name in METRICS},
+        metrics={name: table[name].to_numpy(zero_copy_only=False) for name in history_names()},
         diverged=table["diverged"].fill_null(True).to_numpy(zero_copy_only=False),
         first_nonfinite_step=table["first_nonfinite_step"]
         .cast(pa.float64(), safe=False)

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from regress.rerun.rows import METRICS, Pairs, Rows
+from regress.metrics.table import METRICS, history_names
+from regress.rerun.rows import Pairs, Rows
 from regress.study import Dtype, Study
 
 Floats = NDArray[np.float64]
@@ -75,9 +76,9 @@ def deviations(recorded: Rows, again: Rows, pairs: Pairs, dtype: Dtype) -> dict[
     size = np.abs(recorded.params[one]).max(axis=1)
     for a, b in zip(recorded.params[one].T, again.params[other].T, strict=True):
         measure(a, b, size)
-    for name in METRICS:
+    for name in history_names():
         a, b = recorded.metrics[name][one], again.metrics[name][other]
-        measure(a, b, np.maximum(np.abs(a), size) if name == "param_error" else np.abs(a))
+        measure(a, b, np.maximum(np.abs(a), size) if METRICS[name].unit == "parameters" else np.abs(a))
     trials = recorded.keys.trial.iloc[one]
     by_trial = dict.fromkeys([*pairs.only_recorded.trial, *pairs.only_again.trial], np.inf)
     worst = {str(name): float(value) for name, value in _worst(trials.to_numpy(), off).items()}

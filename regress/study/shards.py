@@ -49,23 +49,23 @@ class Shard:
         return f"{self.contamination} · {self.order} · batch {trial.batch_size}"
 
 
-def shards(study: Study) -> tuple[Shard, ...]:
-    """All trials of a study, at most 64 to a shard."""
+def cut_into_shards(study: Study) -> tuple[Shard, ...]:
+    """Return all trials of a study, at most 64 to a shard."""
 
     def stream(trial: Trial) -> tuple[Contamination, Order, int]:
         return trial.contamination, trial.order, trial.batch_size
 
-    cut: list[Shard] = []
+    shards: list[Shard] = []
     first = 0
     for _, group in groupby(study.trials(), key=stream):
         trials = tuple(group)
-        cut += [Shard(trials[i : i + _TRIALS], first + i) for i in range(0, len(trials), _TRIALS)]
+        shards += [Shard(trials[i : i + _TRIALS], first + i) for i in range(0, len(trials), _TRIALS)]
         first += len(trials)
-    return tuple(cut)
+    return tuple(shards)
 
 
-def start(shard: Shard, indices: range) -> Floats:
-    """Initial parameters (L, R, P): one draw for each replicate, scaled by each trial's sigma."""
+def initial_parameters(shard: Shard, indices: range) -> Floats:
+    """Return initial parameters (L, R, P): one draw for each replicate, scaled by each trial's sigma."""
     trial = shard.trials[0]
     model = trial.problem.model
     draws = streams.normals_by_replicate(model.draws, trial.seed, "init", indices)

@@ -16,14 +16,14 @@ from regress.contaminations import Contamination
 from regress.estimators.optimum import target
 from regress.fleet import Schedule
 from regress.losses import L2, Loss
-from regress.metrics.evaluate import nearest_rank
+from regress.numerics.quantiles import nearest_rank
 from regress.numerics.threads import one_thread
 from regress.orders import Order
-from regress.pipeline.steps import Evaluated
+from regress.pipeline.steps import EvaluatedShard
 from regress.problems import Data, Problem
 from regress.problems.problem import NormalDesign
 from regress.study import Trial
-from regress.study.shards import Shard, start
+from regress.study.shards import Shard, initial_parameters
 from regress.theory import (
     frozen_order,
     intercept_bias,
@@ -80,7 +80,7 @@ def sharing_rows(shards: Iterable[Shard]) -> dict[tuple[Contamination, int], lis
     return found
 
 
-def beside(evaluated: Evaluated, theory: Mapping[str, Theory]) -> Evaluated:
+def beside(evaluated: EvaluatedShard, theory: Mapping[str, Theory]) -> EvaluatedShard:
     """What a shard left, and what theory says of its trials."""
     summaries = [replace(summary, theory=theory[summary.trial.digest]) for summary in evaluated.summaries]
     return replace(evaluated, summaries=tuple(summaries))
@@ -162,7 +162,7 @@ def _epochs(shard: Shard, clean: Data) -> list[float]:
     design, truth = shard.trials[0].problem.normal_design, clean.truth
     if design is None or truth is None or not shard.contamination.is_clean or shard.order.looks_at_rows:
         return [math.inf] * len(shard.trials)
-    distances = np.linalg.norm(start(shard, clean.indices) - truth, axis=-1)
+    distances = np.linalg.norm(initial_parameters(shard, clean.indices) - truth, axis=-1)
     # Under a sum a step is that of a mean with a larger lr; a tail may be less than a step, or more.
     weights = [(cut.stop - cut.start) / divisor for cut, divisor in shard.schedule.steps(clean.rows)]
     summed = _summed(shard.schedule)

@@ -19,7 +19,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
 from regress.errors import InputError
-from regress.metrics.summary import HISTORIES
+from regress.metrics.table import history_names
 from regress.problems import Table
 from regress.report.format import RANKINGS, final_metric
 from regress.rerun.recorded import Record
@@ -35,7 +35,7 @@ BASELINE = "regress.baseline"  # of the execution that reruns are held against, 
 REPRODUCES = "regress.reproduces"  # of a rerun: the execution
 VERDICT_AT = "regress.verdict_at"  # of an execution: when it was last rerun
 _A_PAGE = 1000  # runs, MLflow's default
-_BY_EPOCH = {name + suffix for name in HISTORIES for suffix in ("", "_q05", "_q95")}
+_BY_EPOCH = {name + suffix for name in history_names() for suffix in ("", "_q05", "_q95")}
 
 
 def find_execution(store: Store, run: str) -> Run:

@@ -26,7 +26,7 @@ def summary(error: Any, **fields: Any) -> TrialSummary:
         ranking=final,
         coefficients={},
         diverged=~np.isfinite(final),
-        first_nonfinite_step=INF,
+        of_trial={},
     )
 
 

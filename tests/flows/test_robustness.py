@@ -13,7 +13,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 from PIL import Image
 
-from regress.metrics.evaluate import nearest_rank
+from regress.numerics.quantiles import nearest_rank
 from regress.study import Study, Trial
 from regress.study.load import validate
 

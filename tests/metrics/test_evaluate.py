@@ -13,7 +13,9 @@ from regress.contaminations import Vertical
 from regress.estimators.optimum import ols
 from regress.fleet import Trajectory, mean_loss
 from regress.losses import L1, L2, Huber, Loss, SmoothL1
-from regress.metrics.evaluate import Outcome, evaluate, nearest_rank
+from regress.metrics.evaluate import ShardMetrics, evaluate
+from regress.metrics.measurement import Measurement
+from regress.numerics.quantiles import nearest_rank
 from regress.problems import Data, Linear, Planck, Problem, Table
 from regress.problems.affine import Affine
 from tests.helpers import prefix
@@ -42,16 +44,16 @@ def evaluated(
     targets: dict[Loss, np.ndarray] | None = None,
     start: np.ndarray | None = None,
     tolerance: float = 0.05,
-) -> Outcome:
+) -> ShardMetrics:
     """The outcome of lanes that start at the origin, seven steps an epoch."""
     if targets is None:
         assert data.truth is not None
         targets = dict.fromkeys(losses, data.truth)
     begun = np.zeros(tuple(path.params.shape[1:])) if start is None else start
-    return evaluate(problem, data, targets, {}, losses, begun, path, 7, tolerance)
+    return evaluate(Measurement(problem, data, targets, {}, losses, begun, path, 7, tolerance))
 
 
-def on_a_line(errors: Any, dtype: torch.dtype = torch.float64, **more: Any) -> Outcome:
+def on_a_line(errors: Any, dtype: torch.dtype = torch.float64, **more: Any) -> ShardMetrics:
     """The outcome where w* is 0 and each parameter (E, L, R) is its own error."""
     problem = Linear((0.0,), 0.0, rows=4, val=3)
     params = np.stack([np.asarray(errors, float), np.zeros(np.shape(errors))], axis=-1)
@@ -77,18 +79,20 @@ def test_metrics_are_what_numpy_makes_of_the_definitions() -> None:
                 train = data.train_x[r] @ w[:-1] + w[-1] - data.train_y[r]
                 val = clean.val_x[r] @ w[:-1] + w[-1] - clean.val_y[r]
                 at = epoch, lane, r
-                assert outcome.train_loss[at] == pytest.approx(rho(train).mean(), rel=1e-12)
-                assert outcome.val_loss[at] == pytest.approx(rho(val).mean(), rel=1e-12)
-                assert outcome.param_error[at] == pytest.approx(np.linalg.norm(w - w_star), rel=1e-12)
+                assert outcome.histories["train_loss"][at] == pytest.approx(rho(train).mean(), rel=1e-12)
+                assert outcome.histories["val_loss"][at] == pytest.approx(rho(val).mean(), rel=1e-12)
+                assert outcome.histories["param_error"][at] == pytest.approx(
+                    np.linalg.norm(w - w_star), rel=1e-12
+                )
             w = params[-1, lane, r]
             at_w = clean.val_x[r] @ w[:-1] + w[-1] - clean.val_y[r]
             at_best = clean.val_x[r] @ w_star[:-1] + w_star[-1] - clean.val_y[r]
             excess = (at_w**2 / 2).mean() - (at_best**2 / 2).mean()
-            assert outcome.excess_risk[lane, r] == pytest.approx(excess, rel=1e-12)
+            assert outcome.finals["excess_risk"][lane, r] == pytest.approx(excess, rel=1e-12)
             near = np.linalg.norm(params[:, lane, r] - w_star, axis=-1) <= 4.0
             first = near.argmax() + 1 if near.any() else np.inf
-            assert outcome.epochs_to_tolerance[lane, r] == first
-    assert outcome.val_median_abs_residual is None
+            assert outcome.finals["epochs_to_tolerance"][lane, r] == first
+    assert "val_median_abs_residual" not in outcome.finals
     assert not outcome.diverged.any()
     np.testing.assert_array_equal(outcome.params, params)
 
@@ -101,13 +105,12 @@ def test_a_table_is_ranked_by_the_median_residual_in_its_own_units() -> None:
     losses: list[Loss] = [L2()] * 20
     targets = {L2(): np.stack([ols(x, y) for x, y in zip(data.train_x, data.train_y, strict=True)])}
     outcome = evaluated(problem, data, losses, trajectory(params), targets=targets)
-    assert outcome.val_median_abs_residual is not None
     for lane in range(20):
         for r in range(2):
             w = params[0, lane, r]
             residual = data.val_x[r] @ w[:-1] + w[-1] - data.val_y[r]
             expected = problem.target_scale * np.median(np.abs(residual))
-            assert outcome.val_median_abs_residual[lane, r] == pytest.approx(expected, rel=1e-12)
+            assert outcome.finals["val_median_abs_residual"][lane, r] == pytest.approx(expected, rel=1e-12)
 
 
 def test_metrics_are_float64_of_what_was_trained_in_float32() -> None:
@@ -116,9 +119,14 @@ def test_metrics_are_float64_of_what_was_trained_in_float32() -> None:
     params = np.random.default_rng(0).normal(size=(1, 1, 1, 3))
     narrow = evaluated(problem, data, [L2()], trajectory(params, dtype=torch.float32))
     widened = evaluated(problem, data, [L2()], trajectory(params.astype(np.float32).astype(np.float64)))
-    for name in ("params", "train_loss", "val_loss", "param_error", "excess_risk"):
-        assert getattr(narrow, name).dtype == np.float64
-        np.testing.assert_array_equal(getattr(narrow, name), getattr(widened, name))
+    for metrics, same in (
+        (narrow.histories, widened.histories),
+        (narrow.finals, widened.finals),
+        ({"params": narrow.params}, {"params": widened.params}),
+    ):
+        for name, values in metrics.items():
+            assert values.dtype == np.float64
+            np.testing.assert_array_equal(values, same[name])
     assert narrow.digests[0, 0, 0] != widened.digests[0, 0, 0]
 
 
@@ -150,11 +158,11 @@ def test_diverged_is_a_thousand_times_the_initial_error(
 def test_a_lane_that_left_the_numbers_has_no_finite_metric() -> None:
     outcome = on_a_line([[[0.1, 0.1]], [[np.inf, 0.1]], [[np.nan, 0.1]]])
     for name in ("train_loss", "val_loss", "param_error"):
-        metric = getattr(outcome, name)
+        metric = outcome.histories[name]
         assert not np.isfinite(metric[1:, 0, 0]).any()
         assert np.isfinite(metric[0]).all()
         assert np.isfinite(metric[:, 0, 1]).all()
-    assert not np.isfinite(outcome.excess_risk[0, 0])
+    assert not np.isfinite(outcome.finals["excess_risk"][0, 0])
 
 
 @pytest.mark.parametrize(
@@ -172,7 +180,7 @@ def test_tolerance_is_reached_at_the_first_epoch_that_is_near_enough(
     errors: list[float], tolerance: float, epoch: float
 ) -> None:
     outcome = on_a_line([[[error]] for error in errors], tolerance=tolerance)
-    assert outcome.epochs_to_tolerance[0, 0] == epoch
+    assert outcome.finals["epochs_to_tolerance"][0, 0] == epoch
 
 
 @given(
@@ -269,13 +277,14 @@ def test_an_outcome_is_the_same_bit_for_bit_in_any_company(problem: Problem) -> 
             trajectory(params[:, some, :replicates]),
             targets={loss: w[:replicates] for loss, w in targets.items()},
         )
-        for name in ("train_loss", "val_loss", "param_error", "diverged", "digests"):
-            expected = getattr(every, name)[:, some, :replicates]
-            assert getattr(alone, name).tobytes() == np.ascontiguousarray(expected).tobytes()
-        for name in ("excess_risk", "epochs_to_tolerance", "val_median_abs_residual"):
-            if getattr(every, name) is not None:
-                expected = getattr(every, name)[some][:, :replicates]
-                assert getattr(alone, name).tobytes() == np.ascontiguousarray(expected).tobytes()
+        arrays = {"diverged": every.diverged, "digests": every.digests, **every.histories}
+        same = {"diverged": alone.diverged, "digests": alone.digests, **alone.histories}
+        for name, values in arrays.items():
+            expected = values[:, some, :replicates]
+            assert same[name].tobytes() == np.ascontiguousarray(expected).tobytes()
+        for name, values in every.finals.items():
+            expected = values[some][:, :replicates]
+            assert alone.finals[name].tobytes() == np.ascontiguousarray(expected).tobytes()
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from regress.metrics.evaluate import nearest_rank
+from regress.numerics.quantiles import nearest_rank
 from regress.study import Study
 from regress.study.load import validate
 from tests.helpers import execute
@@ -60,7 +60,7 @@ def test_what_is_not_finite_is_left_out_of_the_metrics() -> None:
         assert all(np.isfinite(value) for value in metrics.values())
         assert metrics["diverged_fraction"] == summary.diverged_fraction
         assert ("final_param_error" in metrics) == (summary.diverged_fraction < 0.5)
-        assert ("first_nonfinite_step" in metrics) == np.isfinite(summary.first_nonfinite_step)
+        assert ("first_nonfinite_step" in metrics) == np.isfinite(summary.of_trial["first_nonfinite_step"])
         assert ("coef_w1" in metrics) == (not summary.diverged.all())
 
 

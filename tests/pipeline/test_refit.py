@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from regress.comparison import compare
-from regress.metrics.evaluate import nearest_rank
 from regress.metrics.summary import TrialSummary
+from regress.numerics.quantiles import nearest_rank
 from regress.pipeline.refit import refit, winner
 from regress.pipeline.steps import train_shard
 from regress.study import Study, Trial

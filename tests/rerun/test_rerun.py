@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from regress.metrics.results import SCHEMA
+from regress.metrics.results import results_schema
 from regress.numerics import streams
-from regress.pipeline.steps import Evaluated
+from regress.pipeline.steps import EvaluatedShard
 from regress.rerun.bits import differences, ulps
 from regress.rerun.controls import Control, bits_controls, statistics_controls
 from regress.rerun.environment_changes import changed_files, changes, is_another_processor, may_change_bits
@@ -25,7 +25,7 @@ from regress.rerun.tolerance import TOLERANCES, Deviations, deviations, jumping,
 from regress.rerun.verdict import Verdict, gap, judge_tolerance, overall, worst
 from regress.study import Dtype, Study
 from regress.study.load import load
-from regress.study.shards import shards
+from regress.study.shards import cut_into_shards
 from tests.helpers import execute, refusal
 
 FLOATS = st.floats(width=64) | st.sampled_from([0.0, -0.0, 5e-324, -5e-324, math.inf, -math.inf, math.nan])
@@ -96,19 +96,21 @@ def study() -> Study:
 
 
 @pytest.fixture(scope="module")
-def again(study: Study) -> list[Evaluated]:
+def again(study: Study) -> list[EvaluatedShard]:
     return execute(study)
 
 
 @pytest.fixture(scope="module")
-def recorded(study: Study, again: list[Evaluated]) -> Rows:
+def recorded(study: Study, again: list[EvaluatedShard]) -> Rows:
     return results(study, again)
 
 
 def trained(study: Study, changed: Study, alter: Any = None) -> Rows:
     clean = changed.problem.draw(changed.seed, changed.replicates)
     arguments = () if alter is None else (alter,)
-    return results(study, [retrain(shard, clean, *arguments) for shard in shards(changed)], changed)
+    return results(
+        study, [retrain(shard, clean, *arguments) for shard in cut_into_shards(changed)], changed
+    )
 
 
 def with_metric(rows: Rows, place: int, value: float) -> Rows:
@@ -185,7 +187,7 @@ def recorded_table(rows: Rows) -> Any:
 
 
 def test_columns_of_another_kind_are_refused(recorded: Rows) -> None:
-    table = recorded_table(recorded).select(SCHEMA.names)
+    table = recorded_table(recorded).select(results_schema().names)
     assert "its columns are not" in refusal(rows, table.drop_columns(["params"]), 3)
     assert "lists of 4 numbers" in refusal(rows, table, 4)
 
@@ -277,7 +279,7 @@ def test_shifts_find_a_changed_trial_among_unchanged_ones(study: Study, recorded
 
 
 def test_controls_of_a_sound_trainer_come_out_as_they_must(
-    study: Study, again: Sequence[Evaluated]
+    study: Study, again: Sequence[EvaluatedShard]
 ) -> None:
     controls = [*bits_controls(study, again), *statistics_controls(study, again)]
     assert [control.caught for control in controls] == [True, True, True, True, False]
@@ -285,7 +287,7 @@ def test_controls_of_a_sound_trainer_come_out_as_they_must(
 
 
 def test_a_trainer_that_ignores_the_seed_fails_its_control(
-    study: Study, again: Sequence[Evaluated], monkeypatch: pytest.MonkeyPatch
+    study: Study, again: Sequence[EvaluatedShard], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     real = streams.bits
     monkeypatch.setattr(streams, "bits", lambda n, seed, *rest: real(n, study.seed, *rest))
@@ -295,7 +297,7 @@ def test_a_trainer_that_ignores_the_seed_fails_its_control(
 
 
 def test_a_trainer_that_ignores_the_learning_rate_fails_two(
-    study: Study, again: Sequence[Evaluated], monkeypatch: pytest.MonkeyPatch
+    study: Study, again: Sequence[EvaluatedShard], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from regress.pipeline import steps as module
 
@@ -406,6 +408,6 @@ def test_a_missed_night_is_visible() -> None:
 
 
 def test_the_rows_of_the_helpers_are_those_of_a_file(study: Study, recorded: Rows) -> None:
-    other = rows(recorded_table(recorded).select(SCHEMA.names), 3)
+    other = rows(recorded_table(recorded).select(results_schema().names), 3)
     pd.testing.assert_frame_equal(other.keys, recorded.keys, check_dtype=False)
     assert differences(other, recorded, align(other, recorded), study.dtype).count == 0

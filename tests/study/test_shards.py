@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from regress.study import Study
 from regress.study.load import validate
-from regress.study.shards import Shard, shards, start
+from regress.study.shards import Shard, cut_into_shards, initial_parameters
 from tests.helpers import execute
 
 
@@ -30,7 +30,7 @@ def small(**fields: object) -> Study:
 )
 def test_shards_hold_every_trial_once(lrs: int, orders: list[str], batch_sizes: list[int]) -> None:
     study = small(lrs=[0.001 * (i + 1) for i in range(lrs)], orders=orders, batch_sizes=batch_sizes)
-    cut = shards(study)
+    cut = cut_into_shards(study)
     trials = [trial.digest for shard in cut for trial in shard.trials]
     assert sorted(trials) == sorted(trial.digest for trial in study.trials())
     for shard in cut:
@@ -39,20 +39,20 @@ def test_shards_hold_every_trial_once(lrs: int, orders: list[str], batch_sizes: 
 
 
 def test_trials_that_differ_in_lr_alone_start_alike() -> None:
-    (shard,) = shards(small(lrs=[0.1, 0.2], sigmas=[0.0, 0.5, 1.0], losses=["l2", "l1"]))
-    begun = start(shard, range(3))
+    (shard,) = cut_into_shards(small(lrs=[0.1, 0.2], sigmas=[0.0, 0.5, 1.0], losses=["l2", "l1"]))
+    begun = initial_parameters(shard, range(3))
     by_sigma = {sigma: begun[i] for i, sigma in enumerate(trial.sigma for trial in shard.trials)}
     for lane, trial in enumerate(shard.trials):
         np.testing.assert_array_equal(begun[lane], by_sigma[trial.sigma])
         np.testing.assert_array_equal(begun[lane], trial.sigma * by_sigma[1.0])
     assert (begun[..., -1] == 0).all()
     assert len(np.unique(by_sigma[1.0][:, 0])) == 3
-    np.testing.assert_array_equal(start(shard, range(1, 3)), begun[:, 1:])
+    np.testing.assert_array_equal(initial_parameters(shard, range(1, 3)), begun[:, 1:])
 
 
 def test_the_start_is_standard_normal_times_sigma() -> None:
     shard = Shard(small(problem="linear(w=[1, 2], rows=24)", sigmas=[2.0]).trials())
-    weights = start(shard, range(5000))[0, :, :-1]
+    weights = initial_parameters(shard, range(5000))[0, :, :-1]
     assert abs(weights.mean()) < 2 * 5 / 10_000**0.5
     assert weights.std() == pytest.approx(2.0, rel=0.05)
 

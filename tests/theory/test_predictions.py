@@ -10,7 +10,7 @@ from regress.metrics.summary import TrialSummary
 from regress.pipeline.steps import evaluate_shard, train_shard
 from regress.study import Study, Trial
 from regress.study.load import validate
-from regress.study.shards import shards
+from regress.study.shards import cut_into_shards
 from regress.theory.predictions import Theory, beside, predict, sharing_rows
 
 
@@ -23,7 +23,7 @@ def predicted(study: Study) -> dict[Trial, Theory]:
     """All that is said of each trial, nothing being trained."""
     clean, model = study.problem.draw(study.seed, study.replicates), study.problem.model
     found: dict[str, Theory] = {}
-    for (contamination, size), own in sharing_rows(shards(study)).items():
+    for (contamination, size), own in sharing_rows(cut_into_shards(study)).items():
         data = contamination.apply(clean, model, study.seed)
         orders = {
             order: order.permutations(data, model, study.seed, study.epochs, size) for order in study.orders
@@ -37,7 +37,7 @@ def measured(study: Study) -> list[TrialSummary]:
     clean, model = study.problem.draw(study.seed, study.replicates), study.problem.model
     theory = {trial.digest: said for trial, said in predicted(study).items()}
     done = []
-    for shard in shards(study):
+    for shard in cut_into_shards(study):
         data = shard.contamination.apply(clean, model, study.seed)
         orders = shard.order.permutations(data, model, study.seed, study.epochs, shard.schedule.batch_size)
         evaluated = evaluate_shard(shard, data, clean, train_shard(shard, data, orders))

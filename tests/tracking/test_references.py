@@ -13,7 +13,7 @@ from mlflow.entities import Run
 
 from regress.estimators import references as module
 from regress.estimators.references import references
-from regress.metrics.evaluate import nearest_rank
+from regress.numerics.quantiles import nearest_rank
 from regress.study import Study
 from regress.study.load import validate
 
