@@ -36,7 +36,7 @@ from tests.servers import server
 
 Runs = list[FinishedRun]
 
-TRIALS = load("default").trials()
+TRIALS = load("default").trials
 ROUNDS = 5
 OURS, CLIENT, FLUENT, SERVED = 192, 16, 2, 16  # runs a round
 FIGURE = {"trial.png": os.urandom(15_000)}

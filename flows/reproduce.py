@@ -92,7 +92,7 @@ def _rerun(store: Store, one: Record) -> tuple[Execution, Report]:
 
 def _evidence(one: Record) -> RerunData:
     study = one.study
-    replicates = fresh_replicates(study.replicates, len(study.trials()))
+    replicates = fresh_replicates(study.replicates, len(study.trials))
     other = None if replicates is None else with_seed(study, replicates)
     claimed = run_oracle.submit(quote(study))
     retrained, freshly = _submit(study), [] if other is None else _submit(other)

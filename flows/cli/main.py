@@ -78,7 +78,7 @@ def run(
     _check_writable("--json", json)
     _start_server()
     chosen = _chosen(study, source, assignments or [])
-    trials = len(chosen.trials())
+    trials = len(chosen.trials)
     totals: dict[Unit, int] = {"lanes": trials * chosen.replicates, "trials": trials}
     store = _open(chosen.name)
     if resume:
@@ -380,7 +380,7 @@ def _lanes(study: "Study") -> int:
     """Models that a rerun trains at least: all of the study, and those of another seed."""
     from regress.rerun.statistics import fresh_replicates
 
-    trials = len(study.trials())
+    trials = len(study.trials)
     return trials * (study.replicates + (fresh_replicates(study.replicates, trials) or 0))
 
 

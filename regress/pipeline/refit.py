@@ -40,7 +40,7 @@ def winner(study: Study, comparison: Comparison) -> Trial | None:
     for best in comparison.best:
         if best.contamination == str(chosen):
             point = (best.contamination, best.loss, best.lr, best.sigma, best.order, best.batch_size)
-            return next(trial for trial in study.trials() if _point(trial) == point)
+            return next(trial for trial in study.trials if _point(trial) == point)
     return None
 
 

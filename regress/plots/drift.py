@@ -16,7 +16,7 @@ Floats = NDArray[np.float64]
 
 def drift_plot(study: Study, differences: Differences, shifts: Sequence[Shift]) -> bytes:
     """PNG: by trial the largest distance in ULPs and relative difference, and the p of another seed."""
-    trials = [trial.digest for trial in study.trials()]
+    trials = [trial.digest for trial in study.trials]
     places = {digest: i for i, digest in enumerate(trials)}
     figure, axes = plain(9.0, 6.2, rows=3, left=1.05)
     own = differences.table[differences.table.trial.isin(places)]

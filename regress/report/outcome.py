@@ -55,7 +55,7 @@ def outcome_figures(
 
 
 def outcome_json(study: Study, findings: StudyResult) -> dict[str, Any]:
-    trials = len(study.trials())
+    trials = len(study.trials)
     return {
         "study": study.name,
         "trials": trials,

@@ -73,7 +73,7 @@ def statistics_controls(study: Study, again: Sequence[EvaluatedShard]) -> tuple[
 
     Both have as many replicates as the fresh seed, and are corrected over all trials of the study.
     """
-    replicates = fresh_replicates(study.replicates, len(study.trials()))
+    replicates = fresh_replicates(study.replicates, len(study.trials))
     if replicates is None:
         return ()
 

@@ -44,8 +44,8 @@ def judge(record: Record, evidence: RerunData, environment: Mapping[str, Any]) -
     )
     off = Deviations(deviations(record.rows, again, pairs, study.dtype), left_out)
     shifted = () if evidence.fresh is None else shifts(record.rows, evidence.fresh, study)
-    is_portable = all(trial.is_portable for trial in study.trials())
-    replicates = fresh_replicates(study.replicates, len(study.trials()))
+    is_portable = all(trial.is_portable for trial in study.trials)
+    replicates = fresh_replicates(study.replicates, len(study.trials))
     return Report(
         run_id=record.run_id,
         study=study,

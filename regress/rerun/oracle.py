@@ -68,7 +68,7 @@ def _least_squares(study: Study) -> Iterator[OracleCheck]:
     for data in every.values():
         if "edge" not in found:
             found |= _full_batch(model, data, min(study.batch_sizes))
-    for trial in study.trials():
+    for trial in study.trials:
         if "frozen" not in found and trial.loss.is_squared:
             found |= _frozen(model, trial, every[trial.contamination])
     yield from found.values()

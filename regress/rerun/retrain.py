@@ -79,6 +79,6 @@ def results(study: Study, evaluated: Sequence[EvaluatedShard], changed: Study | 
     found = rows(pa.concat_tables([shard.table for shard in evaluated]), study.problem.model.parameters)
     if changed is None:
         return found
-    pairs = zip(changed.trials(), study.trials(), strict=True)
+    pairs = zip(changed.trials, study.trials, strict=True)
     names = {theirs.digest: ours.digest for theirs, ours in pairs}
     return replace(found, keys=found.keys.assign(trial=found.keys.trial.map(names)))

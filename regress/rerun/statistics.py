@@ -56,7 +56,7 @@ def shifts(recorded: Rows, fresh: Rows, study: Study) -> tuple[Shift, ...]:
         for then, now in (first, last)
     ]
     p = np.minimum(1.0, 2 * np.minimum(*both)).tolist()
-    missing = max(0, len(study.trials()) - len(trials))
+    missing = max(0, len(study.trials) - len(trials))
     corrected = multipletests([*p, *[1.0] * missing], method="holm")[1]
     return tuple(
         Shift(

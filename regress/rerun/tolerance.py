@@ -93,7 +93,7 @@ def sensitive(retrained: Rows, rounded: Rows, pairs: Pairs, dtype: Dtype) -> fro
 
 def jumping(study: Study) -> frozenset[str]:
     """The trials whose gradient jumps where a residual passes 0."""
-    return frozenset(trial.digest for trial in study.trials() if not trial.loss.has_continuous_psi)
+    return frozenset(trial.digest for trial in study.trials if not trial.loss.has_continuous_psi)
 
 
 def _worst(trials: NDArray[np.object_], off: Floats) -> dict[str, float]:

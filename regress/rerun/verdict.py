@@ -136,13 +136,13 @@ def judge_tolerance(off: Deviations, study: Study) -> Finding:
 def judge_statistics(shifts: Sequence[Shift], replicates: int | None, study: Study) -> Finding:
     if replicates is None:
         return Finding(
-            None, f"{study.replicates} replicates are too few to tell {_trials(len(study.trials()))}"
+            None, f"{study.replicates} replicates are too few to tell {_trials(len(study.trials))}"
         )
     if not shifts:
         return Finding(Verdict.INCONCLUSIVE, "no recorded trial is among those retrained")
     terms = (
         f"{study.replicates} recorded against {replicates} fresh replicates,"
-        f" Holm over {_trials(len(study.trials()))}"
+        f" Holm over {_trials(len(study.trials))}"
     )
     if not (found := changed(shifts)):
         least = min(shift.p_holm for shift in shifts)
@@ -166,7 +166,7 @@ def judge_oracle(claims: Sequence[OracleCheck]) -> Finding:
 
 def label(study: Study, digest: str) -> str:
     """A trial's digest and what it is, if it is one of the study's."""
-    found = next((trial.label for trial in study.trials() if trial.digest == digest), None)
+    found = next((trial.label for trial in study.trials if trial.digest == digest), None)
     return f"{digest} ({found})" if found else digest
 
 

@@ -57,7 +57,7 @@ def cut_into_shards(study: Study) -> tuple[Shard, ...]:
 
     shards: list[Shard] = []
     first = 0
-    for _, group in groupby(study.trials(), key=stream):
+    for _, group in groupby(study.trials, key=stream):
         trials = tuple(group)
         shards += [Shard(trials[i : i + _TRIALS], first + i) for i in range(0, len(trials), _TRIALS)]
         first += len(trials)

@@ -1,6 +1,7 @@
 """A study spans a grid; a trial is one point of it. Both are validated here, once, at the boundary."""
 
 import warnings
+from functools import cached_property
 from hashlib import sha256
 from itertools import product
 from typing import Any
@@ -96,6 +97,7 @@ class Study(Training):
             )
         return self
 
+    @cached_property
     def trials(self) -> tuple[Trial, ...]:
         """The points of the grid."""
         shared = {field: getattr(self, field) for field in Training.model_fields}
@@ -119,10 +121,10 @@ class Study(Training):
             )
         )
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """Sixteen hexadecimal digits of its trials' digests, whatever their order."""
-        trials = sorted(trial.digest for trial in self.trials())
+        trials = sorted(trial.digest for trial in self.trials)
         return sha256("\n".join(trials).encode()).hexdigest()[:16]
 
 

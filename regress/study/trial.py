@@ -1,9 +1,10 @@
 """A trial: one point of a study's grid."""
 
 import json
+from collections.abc import Mapping
 from functools import cached_property, partial
 from hashlib import sha256
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     BaseModel,
@@ -77,6 +78,13 @@ class Training(BaseModel):
     tolerance: Positive = Field(
         0.05, description="epochs_to_tolerance counts until the parameter error is this small."
     )
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """Return a copy with some fields changed, without validation and without cached properties."""
+        copy = super().model_copy(update=update, deep=deep)
+        for name in set(vars(copy)) - set(type(self).model_fields):
+            del vars(copy)[name]
+        return copy
 
 
 class Trial(Training):

@@ -100,7 +100,7 @@ def _past(run: Run, names: Mapping[str, str]) -> Past:
 
 def _drift(report: Report) -> dict[str, bytes]:
     """The p of each trial; where rows differ, which, and the figure."""
-    labels = {trial.digest: trial.label for trial in report.study.trials()}
+    labels = {trial.digest: trial.label for trial in report.study.trials}
     shifts = pd.DataFrame([vars(shift) for shift in report.shifts])
     files = {}
     if len(shifts):

@@ -49,7 +49,7 @@ def check_recorded(study: Study, outcome: dict[str, Any], client: MlflowClient, 
     assert "plots/error-by-lr-and-sigma.png" in plots
     assert "plots/order-effect.png" in plots
 
-    trials = {trial.digest: trial for trial in study.trials()}
+    trials = {trial.digest: trial for trial in study.trials}
     runs = children(client, outcome)
     assert sorted(run.data.tags["regress.trial"] for run in runs) == sorted(trials)
     for run in runs:

@@ -61,7 +61,7 @@ def same(one: pd.DataFrame, other: pd.DataFrame) -> bool:
 
 def own(frame: pd.DataFrame, of: Study) -> pd.DataFrame:
     """The rows of another study's trials."""
-    return frame[frame.trial.isin([trial.digest for trial in of.trials()])]
+    return frame[frame.trial.isin([trial.digest for trial in of.trials])]
 
 
 def test_the_schema_is_the_documented_one() -> None:
@@ -86,7 +86,7 @@ def test_rows_are_every_epoch_of_every_lane_sorted() -> None:
     some = study()
     keys = [
         (trial.digest, epoch, replicate)
-        for trial in some.trials()
+        for trial in some.trials
         for epoch in range(1, 4)
         for replicate in range(2)
     ]
@@ -146,7 +146,7 @@ CASES = [
 @pytest.mark.parametrize(("fields", "more"), CASES)
 def test_widening_the_grid_changes_no_other_trial(fields: dict[str, Any], more: dict[str, Any]) -> None:
     narrow, wide = study(fields), study(fields, **more)
-    assert len(wide.trials()) > len(narrow.trials())
+    assert len(wide.trials) > len(narrow.trials)
     assert same(own(table(wide), narrow), table(narrow))
 
 
@@ -170,8 +170,8 @@ def test_more_replicates_begin_with_the_fewer(fields: dict[str, Any]) -> None:
     first = more[more.replicate < 2]
     trials = dict(
         zip(
-            [trial.digest for trial in study(fields).trials()],
-            [trial.digest for trial in study(fields, replicates=3).trials()],
+            [trial.digest for trial in study(fields).trials],
+            [trial.digest for trial in study(fields, replicates=3).trials],
             strict=True,
         )
     )
@@ -182,7 +182,7 @@ def test_more_replicates_begin_with_the_fewer(fields: dict[str, Any]) -> None:
 @pytest.mark.parametrize("fields", [SMALL, TABLE], ids=["linear", "table"])
 def test_more_epochs_begin_with_the_fewer(fields: dict[str, Any]) -> None:
     fewer, more = study(fields, orders=["shuffled"]), study(fields, orders=["shuffled"], epochs=5)
-    trials = {one.digest: other.digest for one, other in zip(fewer.trials(), more.trials(), strict=True)}
+    trials = {one.digest: other.digest for one, other in zip(fewer.trials, more.trials, strict=True)}
     short, long = table(fewer), table(more)
     renamed = short.assign(trial=short.trial.map(trials)).sort_values(["trial", "epoch", "replicate"])
     assert same(renamed, long[long.epoch <= 3])

@@ -42,7 +42,7 @@ def digests() -> tuple[dict[str, str], dict[str, str]]:
 @pytest.mark.parametrize("name", PORTABLE)
 def test_another_processor_makes_an_equal_file(name: str, digests: tuple[dict[str, str], ...]) -> None:
     one, other = digests
-    assert all(trial.is_portable for trial in load(name).trials())
+    assert all(trial.is_portable for trial in load(name).trials)
     assert one[name] == other[name]
 
 
@@ -50,17 +50,17 @@ def test_where_torch_trains_it_makes_another_file(digests: tuple[dict[str, str],
     if torch.backends.cpu.get_cpu_capability() == "DEFAULT":
         pytest.skip("torch has no vector instructions here that could be switched off")
     one, other = digests
-    assert not any(trial.is_portable for trial in load(CONTROL).trials())
+    assert not any(trial.is_portable for trial in load(CONTROL).trials)
     assert one[CONTROL] != other[CONTROL]
 
 
 def test_what_is_not_portable_says_so() -> None:
     found = {
-        name: all(trial.is_portable for trial in load(name).trials()) for name in ("planck", "tuned-losses")
+        name: all(trial.is_portable for trial in load(name).trials) for name in ("planck", "tuned-losses")
     }
     assert found == {"planck": False, "tuned-losses": False}
     heavy = load("tuned-losses")
-    assert {str(t.contamination) for t in heavy.trials() if not t.is_portable} == {
+    assert {str(t.contamination) for t in heavy.trials if not t.is_portable} == {
         "heavy-tails(df=1.0, scale=1.0)",
         "heavy-tails(df=3.0, scale=1.0)",
     }

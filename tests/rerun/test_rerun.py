@@ -222,16 +222,16 @@ def test_one_rounding_moves_unstable_trials_and_leaves_stable_ones() -> None:
     first = trained(study, study)
     off_by_one = trained(study, study, RoundingPerturbation("float32"))
     moved = sensitive(first, off_by_one, align(first, off_by_one), "float32")
-    labels = {trial.digest: (str(trial.loss), trial.lr) for trial in study.trials()}
+    labels = {trial.digest: (str(trial.loss), trial.lr) for trial in study.trials}
     assert ("huber(delta=1.0)", 3.0) in {labels[trial] for trial in moved}
     assert not {labels[trial] for trial in moved} & {("l2", 0.03), ("l2", 0.003), ("l2", 0.3)}
-    assert {str(trial.loss) for trial in study.trials() if trial.digest in jumping(study)} == set()
+    assert {str(trial.loss) for trial in study.trials if trial.digest in jumping(study)} == set()
 
 
 def test_losses_whose_gradient_jumps_are_left_out(study: Study) -> None:
     found = jumping(study)
-    assert {str(trial.loss) for trial in study.trials() if trial.digest in found} == {"l1"}
-    assert {str(trial.loss) for trial in study.trials() if trial.digest not in found} == {"l2"}
+    assert {str(trial.loss) for trial in study.trials if trial.digest in found} == {"l1"}
+    assert {str(trial.loss) for trial in study.trials if trial.digest not in found} == {"l2"}
 
 
 def test_the_other_seed_has_power_and_a_small_study_needs_more_replicates() -> None:

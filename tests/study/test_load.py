@@ -40,7 +40,7 @@ def test_what_ships_states_only_what_differs_from_the_defaults(name: str) -> Non
 
 def test_the_default_comes_first_and_is_the_readme_s() -> None:
     assert next(iter(shipped())) == "default"
-    assert len(load("default").trials()) == 3 * 3 * 4 * 3 * 3
+    assert len(load("default").trials) == 3 * 3 * 4 * 3 * 3
 
 
 def test_a_file_is_a_study_of_its_own_name(tmp_path: Path) -> None:

@@ -32,7 +32,7 @@ def test_shards_hold_every_trial_once(lrs: int, orders: list[str], batch_sizes: 
     study = small(lrs=[0.001 * (i + 1) for i in range(lrs)], orders=orders, batch_sizes=batch_sizes)
     cut = cut_into_shards(study)
     trials = [trial.digest for shard in cut for trial in shard.trials]
-    assert sorted(trials) == sorted(trial.digest for trial in study.trials())
+    assert sorted(trials) == sorted(trial.digest for trial in study.trials)
     for shard in cut:
         assert 1 <= len(shard.trials) <= 64
         assert len({(trial.contamination, trial.order, trial.batch_size) for trial in shard.trials}) == 1
@@ -51,7 +51,7 @@ def test_trials_that_differ_in_lr_alone_start_alike() -> None:
 
 
 def test_the_start_is_standard_normal_times_sigma() -> None:
-    shard = Shard(small(problem="linear(w=[1, 2], rows=24)", sigmas=[2.0]).trials())
+    shard = Shard(small(problem="linear(w=[1, 2], rows=24)", sigmas=[2.0]).trials)
     weights = initial_parameters(shard, range(5000))[0, :, :-1]
     assert abs(weights.mean()) < 2 * 5 / 10_000**0.5
     assert weights.std() == pytest.approx(2.0, rel=0.05)

@@ -83,7 +83,7 @@ def test_a_name_alone_is_a_study_of_defaults() -> None:
 
 @given(STUDIES)
 def test_the_grid_holds_every_combination_once(made: Study) -> None:
-    trials = made.trials()
+    trials = made.trials
     size = 1
     for field in LISTS:
         size *= len(getattr(made, field))
@@ -109,7 +109,7 @@ def test_the_order_of_lists_does_not_change_a_digest(made: Study, random: Any) -
     turned = {field: random.sample(getattr(made, field), len(getattr(made, field))) for field in LISTS}
     again = made.model_copy(update={field: tuple(some) for field, some in turned.items()})
     assert again.digest == made.digest
-    assert {trial.digest for trial in again.trials()} == {trial.digest for trial in made.trials()}
+    assert {trial.digest for trial in again.trials} == {trial.digest for trial in made.trials}
 
 
 @given(STUDIES, st.from_regex(r"[a-z0-9][a-z0-9._-]{0,20}", fullmatch=True))
@@ -321,7 +321,7 @@ def test_a_table_s_winner_is_registered_unless_the_study_says_otherwise() -> Non
 def test_registering_does_not_change_a_digest(made: Study) -> None:
     registered = validate(made.model_dump(mode="json") | {"register": True})
     assert registered.register
-    assert registered.trials() == made.trials()
+    assert registered.trials == made.trials
     assert registered.digest == made.digest
 
 

@@ -29,7 +29,7 @@ def predicted(study: Study) -> dict[Trial, Theory]:
             order: order.permutations(data, model, study.seed, study.epochs, size) for order in study.orders
         }
         found |= predict(own, data, clean, orders)
-    return {trial: found[trial.digest] for trial in study.trials()}
+    return {trial: found[trial.digest] for trial in study.trials}
 
 
 def measured(study: Study) -> list[TrialSummary]:

@@ -53,7 +53,7 @@ def test_each_reference_is_a_run_beside_the_trials(workplace: Path, small_study:
     found = by_estimator(outcome)
     assert set(found) == set(expected) == {"ols", "lad", "huber-m"}
     trials = runs(outcome, "trial")
-    assert len(trials) == len(small_study.trials())
+    assert len(trials) == len(small_study.trials)
     for name, run in found.items():
         reference = expected[name]
         assert run.info.status == "FINISHED"
@@ -85,7 +85,7 @@ def test_the_comparison_holds_them_beside_the_best_trial(workplace: Path, small_
     results = pd.read_parquet(io.BytesIO(artifact(outcome["study_run_id"], "results.parquet", workplace)))
     (winner,) = (
         trial.digest
-        for trial in small_study.trials()
+        for trial in small_study.trials
         if (str(trial.loss), trial.lr, str(trial.order)) == (best["loss"], best["lr"], best["order"])
     )
     own = results[(results.trial == winner) & (results.epoch == small_study.epochs)].param_error

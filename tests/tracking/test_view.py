@@ -208,7 +208,7 @@ def test_a_browser_draws_the_charts_of_one_execution(
     robustness(grid(losses=["l1"], sigmas=[0.0], orders=["shuffled"], contaminations=["clean"]))
     study = grid(contaminations=["clean"])
     outcome = robustness(study)
-    trials = len(study.trials())
+    trials = len(study.trials)
     run_id, experiment_id = outcome["study_run_id"], outcome["experiment_id"]
     assert MlflowClient(mlflow_server).get_run(run_id).info.status == "FINISHED"
     with browser_page() as page:

@@ -215,7 +215,7 @@ study = validate({
 table = execute(study)[0].table.to_pandas()
 measured = ["params_digest", "train_loss", "val_loss", "param_error"]
 rows = {trial: group[measured].values.tolist() for trial, group in table.groupby("trial")}
-print(json.dumps([rows[trial.digest] for trial in study.trials()]))
+print(json.dumps([rows[trial.digest] for trial in study.trials]))
 """
 
 
