@@ -17,7 +17,8 @@ from matplotlib.ticker import MaxNLocator
 from benchmarks.measure import Result, Side, take_turns
 from regress.comparison import OrderEffect, compare
 from regress.metrics.summary import Quantiles, TrialSummary
-from regress.pipeline.steps import evaluate_shard, train_shard
+from regress.pipeline.run import train_alone
+from regress.pipeline.steps import evaluate_shard
 from regress.plots import Scales, scales, study_plots, trial_png, trial_pngs
 from regress.problems import Data
 from regress.study import Study
@@ -101,11 +102,8 @@ def sample() -> tuple[Scales, TrialSummary, Data]:
 
 def _trained(study: Study, shard: Shard) -> tuple[tuple[TrialSummary, ...], Data]:
     clean = study.problem.draw(study.seed, study.replicates)
-    data = shard.contamination.apply(clean, study.problem.model, study.seed)
-    order = shard.order.permutations(
-        data, study.problem.model, study.seed, study.epochs, shard.schedule.batch_size
-    )
-    return evaluate_shard(shard, data, clean, train_shard(shard, data, order)).summaries, data
+    data, trajectory = train_alone(shard, clean)
+    return evaluate_shard(shard, data, clean, trajectory).summaries, data
 
 
 def _finite(quantiles: Quantiles) -> Quantiles:

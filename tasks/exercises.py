@@ -20,7 +20,7 @@ from tasks.progress import advance
 )
 def train_replicates(trials: Sequence[Trial], first: int, replicates: int) -> Trained:
     trained = train_block(trials, first, replicates)
-    advance("lanes", len(trials) * replicates)
+    advance("models", len(trials) * replicates)
     return trained
 
 

@@ -1,4 +1,4 @@
-"""Fit the field's own estimators to the trials' rows, and record them."""
+"""Fit reference estimators to the trials' rows, and record them."""
 
 from collections.abc import Sequence
 
@@ -6,22 +6,17 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from regress.contaminations import Contamination
-from regress.estimators.references import Reference, references
-from regress.problems import Data, Problem
+from regress.estimators import references
+from regress.estimators.references import Reference
 from regress.tracking.record import Execution
 from regress.tracking.reference_runs import log_references
 
-
-@task(
-    name="refer",
-    task_run_name="refer {contamination}",
-    description="Fits the field's own estimators to the rows that the trials train on.",
+fit_references = task(
+    name="fit references",
+    task_run_name="fit references {contamination}",
+    description="Fits reference estimators to the rows that the trials train on.",
     cache_policy=NO_CACHE,
-)
-def fit_references(
-    problem: Problem, contamination: Contamination, data: Data, clean: Data
-) -> tuple[Reference, ...]:
-    return references(problem, contamination, data, clean)
+)(references.fit_references)
 
 
 @task(

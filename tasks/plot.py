@@ -5,15 +5,14 @@ from prefect.cache_policies import NO_CACHE
 
 from regress.pipeline.steps import EvaluatedShard
 from regress.plots import Scales, trial_pngs
-from regress.study.shards import Shard
 from tasks.figure_worker import shared
 
 
 @task(
     name="plot",
-    task_run_name="plot {shard.label}",
+    task_run_name="plot {evaluated.shard.label}",
     description="One figure a trial, on the scales that the whole study shares.",
     cache_policy=NO_CACHE,
 )
-def plot(shard: Shard, evaluated: EvaluatedShard, scales: Scales) -> tuple[bytes, ...]:
+def plot(evaluated: EvaluatedShard, scales: Scales) -> tuple[bytes, ...]:
     return shared(trial_pngs, evaluated.summaries, scales)

@@ -3,10 +3,8 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Literal
 
-Unit = Literal["lanes", "trials", "exercises"]
-Listener = Callable[[Unit, int], None]
+Listener = Callable[[str, int], None]  # a unit and how many more of it are done
 
 # A context variable: Prefect runs each task in a copy of the flow's context.
 _listener: ContextVar[Listener | None] = ContextVar("progress", default=None)
@@ -22,7 +20,7 @@ def listening(listener: Listener) -> Iterator[None]:
         _listener.reset(token)
 
 
-def advance(unit: Unit, count: int) -> None:
+def advance(unit: str, count: int) -> None:
     """Reports that `count` more lanes have been trained, or trials tracked."""
     if (listener := _listener.get()) is not None:
         listener(unit, count)

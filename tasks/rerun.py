@@ -24,7 +24,7 @@ from tasks.progress import advance
 def retrain_shard(shard: Shard, clean: Data, alter: Perturbation) -> EvaluatedShard:
     evaluated = retrain(shard, clean, alter)
     if alter == UNPERTURBED:  # whether there will be others nobody knows at the start
-        advance("lanes", len(shard.trials) * clean.replicates)
+        advance("models", len(shard.trials) * clean.replicates)
     return evaluated
 
 

@@ -1,30 +1,21 @@
 """Record what a study came to."""
 
-from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from regress.pipeline.steps import EvaluatedShard
-from regress.problems import Data
-from regress.report.outcome import StudyResult, outcome_files
-from regress.study import Study
+from regress.pipeline.result import StudyResult
+from regress.report.outcome import outcome_files
 from regress.tracking.record import Execution, attach
 
 
 @task(
     name="summarise",
-    task_run_name="summarise {study.name}",
+    task_run_name="summarise {result.study.name}",
     description="Results, contaminated rows, comparison and figures, as files of the execution.",
     cache_policy=NO_CACHE,
 )
-def summarise(
-    execution: Execution,
-    study: Study,
-    contaminated: Mapping[str, Data],
-    evaluated: Sequence[EvaluatedShard],
-    findings: StudyResult,
-    figures: Future[dict[str, bytes]],
-) -> None:
-    attach(execution, outcome_files(study, contaminated, evaluated, findings) | figures.result())
+def summarise(execution: Execution, result: StudyResult, figures: Future[dict[str, bytes]]) -> None:
+    """Attach the study's files to its execution."""
+    attach(execution, outcome_files(result) | figures.result())

@@ -7,7 +7,6 @@ from prefect.cache_policies import NO_CACHE
 
 from regress.pipeline.steps import EvaluatedShard
 from regress.study import Study
-from regress.study.shards import Shard
 from regress.tracking.record import Execution, TrialRecord, begin, log_trials, resume_execution
 from regress.tracking.store import Store
 from regress.tracking.unfinished import unfinished
@@ -29,14 +28,15 @@ def open_execution(
 
 @task(
     name="track",
-    task_run_name="track {shard.label}",
+    task_run_name="track {evaluated.shard.label}",
     description="One finished MLflow run a trial: params, histories, metrics, plot, data set.",
     cache_policy=NO_CACHE,
 )
-def track(execution: Execution, shard: Shard, evaluated: EvaluatedShard, plots: tuple[bytes, ...]) -> None:
+def track(execution: Execution, evaluated: EvaluatedShard, plots: tuple[bytes, ...]) -> None:
+    places = range(evaluated.shard.first, evaluated.shard.first + len(plots))
     records = [
         TrialRecord(place, summary, evaluated.rows, plot)
-        for place, (summary, plot) in enumerate(zip(evaluated.summaries, plots, strict=True), shard.first)
+        for place, summary, plot in zip(places, evaluated.summaries, plots, strict=True)
     ]
     log_trials(execution, records)
-    advance("trials", len(shard.trials))
+    advance("trials", len(records))

@@ -1,24 +1,13 @@
 """Train a shard."""
 
-import numpy as np
-from numpy.typing import NDArray
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from regress.fleet import Trajectory
-from regress.pipeline.steps import train_shard
-from regress.problems import Data
-from regress.study.shards import Shard
-from tasks.progress import advance
+from regress.pipeline import steps
 
-
-@task(
+train = task(
     name="train",
     task_run_name="train {shard.label}",
-    description="Trains every lane of a shard in one fleet.",
+    description="Trains every model of a shard at once.",
     cache_policy=NO_CACHE,
-)
-def train(shard: Shard, data: Data, permutations: NDArray[np.intp]) -> Trajectory:
-    trajectory = train_shard(shard, data, permutations)
-    advance("lanes", len(shard.trials) * data.replicates)
-    return trajectory
+)(steps.train_shard)

@@ -36,9 +36,10 @@ from regress.losses import (
     Tukey,
     Welsch,
 )
-from regress.metrics.results import parquet
+from regress.metrics.results import write_parquet
 from regress.orders import ORDERS, EasyToHard, HardToEasy, OscillatingIn, OscillatingOut, Signed
-from regress.pipeline.steps import EvaluatedShard, evaluate_shard, train_shard
+from regress.pipeline.run import run_shard
+from regress.pipeline.steps import EvaluatedShard
 from regress.problems import PROBLEMS, Data, Linear, Ohm, Planck, Table
 from regress.study import Study
 from regress.study.shards import cut_into_shards
@@ -192,17 +193,9 @@ def equal(one: Data, other: Data) -> bool:
 def execute(study: Study) -> list[EvaluatedShard]:
     """A study's shards, one after the other."""
     clean = study.problem.draw(study.seed, study.replicates)
-    done = []
-    for shard in cut_into_shards(study):
-        model = study.problem.model
-        data = shard.contamination.apply(clean, model, study.seed)
-        permutations = shard.order.permutations(
-            data, model, study.seed, study.epochs, shard.schedule.batch_size
-        )
-        done.append(evaluate_shard(shard, data, clean, train_shard(shard, data, permutations)))
-    return done
+    return [run_shard(shard, clean) for shard in cut_into_shards(study)]
 
 
 def results(done: Sequence[EvaluatedShard]) -> bytes:
     """The execution's results.parquet."""
-    return parquet([shard.table for shard in done])
+    return write_parquet([shard.table for shard in done])

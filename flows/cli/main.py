@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
     from regress.study import Study
     from regress.tracking.store import Store
-    from tasks.progress import Unit
 
 OUTSIDE = DRIFTED = UNWELL = 1
 BAD_INPUT, INCONCLUSIVE, INTERNAL_ERROR, LOST, INTERRUPTED = 2, 3, 70, 75, 130
@@ -79,7 +78,7 @@ def run(
     _start_server()
     chosen = _chosen(study, source, assignments or [])
     trials = len(chosen.trials)
-    totals: dict[Unit, int] = {"lanes": trials * chosen.replicates, "trials": trials}
+    totals: dict[str, int] = {"models": trials * chosen.replicates, "trials": trials}
     store = _open(chosen.name)
     if resume:
         _say_what_is_resumed(store, chosen)
@@ -107,7 +106,7 @@ def notebook(
 
     seeds = replicates or REPLICATES
     models = seeds * len(distinct_trials((*EXERCISES, CONTROL), companions=False))
-    totals: dict[Unit, int] = {"lanes": models, "exercises": len(EXERCISES) + 1}
+    totals: dict[str, int] = {"models": models, "exercises": len(EXERCISES) + 1}
     store = _open("notebook")
     outcome = _run_flow("notebook", totals, seeds)
     _write_json(json, {name: outcome[name] for name in ("rows", "controls")})
@@ -185,7 +184,7 @@ def reproduce(
         records = [record(store, execution) for execution in executions(store, run)]
     finally:
         prefect()
-    totals: dict[Unit, int] = {"lanes": sum(_lanes(one.study) for one in records)}
+    totals: dict[str, int] = {"models": sum(_lanes(one.study) for one in records)}
 
     from flows.cli.rerun_tables import show_reruns
     from flows.reproduce import NotReproduced
@@ -442,7 +441,7 @@ def _say_what_is_resumed(store: "Store", study: "Study") -> None:
         _console().print(f"Resuming the execution {left.info.run_id}.", highlight=False)
 
 
-def _run_flow(flow: str, totals: "dict[Unit, int]", *arguments: object) -> dict[str, Any]:
+def _run_flow(flow: str, totals: "dict[str, int]", *arguments: object) -> dict[str, Any]:
     """Runs the flow while a progress bar shows how far it is; its outcome."""
     import flows.notebook
     import flows.reproduce

@@ -19,7 +19,7 @@ from rich.table import Table
 
 from regress.kernels.compiler import are_on_disk
 from regress.report.format import RANKINGS, cell, number, ratio, span, strongest, sure
-from tasks.progress import Listener, Unit
+from tasks.progress import Listener
 
 if TYPE_CHECKING:
     from regress.study.trial_filter import Fields
@@ -32,11 +32,11 @@ _FINALS = ("val_median_abs_residual", "final_param_error", "excess_risk", "diver
 _CELL = ("contamination", "loss", "lr", "sigma", "batch")
 _TEXTS = ("contamination", "loss", "order", "exercise", "fit", "quantity", "verdict", "by")
 _COMPILING = "compiling training code, once on this machine"
-_DONE: dict[Unit, str] = {"lanes": "trained", "trials": "tracked", "exercises": "tracked"}
+_DONE: dict[str, str] = {"models": "trained", "trials": "tracked", "exercises": "tracked"}
 
 
 @contextmanager
-def progress(console: Console, totals: Mapping[Unit, int]) -> Iterator[Listener]:
+def progress(console: Console, totals: Mapping[str, int]) -> Iterator[Listener]:
     """A listener that draws two bars, or prints a line at each quarter where nobody watches."""
     if not console.is_terminal:
         yield _plain(console, totals)
@@ -54,7 +54,7 @@ def progress(console: Console, totals: Mapping[Unit, int]) -> Iterator[Listener]
         }
         compiling = None if are_on_disk() else bars.add_task(_COMPILING, total=None)
 
-        def advance(unit: Unit, count: int) -> None:
+        def advance(unit: str, count: int) -> None:
             if compiling is not None:
                 bars.update(compiling, visible=False)
             bars.advance(tasks[unit], count)
@@ -62,12 +62,12 @@ def progress(console: Console, totals: Mapping[Unit, int]) -> Iterator[Listener]
         yield advance
 
 
-def _plain(console: Console, totals: Mapping[Unit, int]) -> Listener:
+def _plain(console: Console, totals: Mapping[str, int]) -> Listener:
     done = dict.fromkeys(totals, 0)
     if not are_on_disk():
         console.print(_COMPILING)
 
-    def advance(unit: Unit, count: int) -> None:
+    def advance(unit: str, count: int) -> None:
         before, total = done[unit], totals[unit]
         done[unit] += count
         if 4 * before // total < 4 * done[unit] // total:

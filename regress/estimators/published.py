@@ -31,7 +31,7 @@ class Published:
 
 
 @dataclass(frozen=True)
-class Check:
+class PublishedCheck:
     """A published fit and the same fit made here."""
 
     published: Published
@@ -120,23 +120,23 @@ NIST = {
 }
 
 
-def checks(problem: Problem) -> tuple[Check, ...]:
+def check_published_fits(problem: Problem) -> tuple[PublishedCheck, ...]:
     """Each published fit to the problem's data set beside the one made here; none where none is known."""
     fits = PUBLISHED.get(problem.published_name or "", ())
     return tuple(_check(problem, published) for published in fits)
 
 
-def _check(problem: Problem, published: Published) -> Check:
+def _check(problem: Problem, published: Published) -> PublishedCheck:
     """The same fit to all rows of the table: nothing is held out."""
     columns, names = problem.columns, problem.parameter_names
     assert columns is not None, "fits are published for tables"
     if published.fit not in _ESTIMATORS:
         library = f"regress {version('regress')} converged_fit"
-        return Check(published, names, library, _huber(problem, columns, delta=1.0), None)
+        return PublishedCheck(published, names, library, _huber(problem, columns, delta=1.0), None)
     estimator = _ESTIMATORS[published.fit]
     fitted = fit(estimator, problem.model, columns.x, columns.y)
     scale = None if published.scale is None else fitted.scale
-    return Check(published, names, estimator.library, tuple(fitted.params.tolist()), scale)
+    return PublishedCheck(published, names, estimator.library, tuple(fitted.params.tolist()), scale)
 
 
 def _huber(problem: Problem, columns: Columns, delta: float) -> tuple[float, ...]:

@@ -122,7 +122,7 @@ class Reference:
 
 
 @dataclass(frozen=True)
-class Beside:
+class RelativeEfficiency:
     """A reference beside the best trial under the same contamination.
 
     `efficiency` is the relative efficiency of the trial: the reference's mean squared error over the
@@ -143,10 +143,13 @@ class Beside:
     efficiency: float | None
 
 
-def references(
+def fit_references(
     problem: Problem, contamination: Contamination, data: Data, clean: Data
 ) -> tuple[Reference, ...]:
-    """Each estimator that applies to the problem, on contaminated `data`; `clean` is what it was before."""
+    """Fit each estimator that applies to the problem to contaminated `data`.
+
+    `clean` are the rows before contamination.
+    """
     one_thread()
     _let_failures_raise()
     return tuple(
@@ -175,9 +178,9 @@ def fit(estimator: Estimator, model: Model, x: Floats, y: Floats) -> Fit:
     return found
 
 
-def beside(
+def compare_with_references(
     fitted: Iterable[Reference], summaries: Sequence[TrialSummary], best: Iterable[Best]
-) -> tuple[Beside, ...]:
+) -> tuple[RelativeEfficiency, ...]:
     """Each reference beside the best trial under its contamination."""
     winners = {row.contamination: _trial_of(row, summaries) for row in best}
     return tuple(_beside(reference, winners.get(str(reference.contamination))) for reference in fitted)
@@ -350,9 +353,9 @@ def _trial_of(best: Best, summaries: Sequence[TrialSummary]) -> TrialSummary:
     return next(filter(is_it, summaries))
 
 
-def _beside(reference: Reference, winner: TrialSummary | None) -> Beside:
+def _beside(reference: Reference, winner: TrialSummary | None) -> RelativeEfficiency:
     median, q05, q95 = nearest_ranks(reference.ranking, 0.5, 0.05, 0.95)
-    return Beside(
+    return RelativeEfficiency(
         contamination=str(reference.contamination),
         estimator=reference.estimator.name,
         metric=reference.problem.ranking,

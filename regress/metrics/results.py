@@ -4,6 +4,7 @@ Two executions of one study are equal files, byte for byte, on one set of librar
 """
 
 import io
+from collections.abc import Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -63,10 +64,15 @@ def shard_table(problem: Problem, trials: tuple[Trial, ...], metrics: ShardMetri
     return pa.table(columns, schema=results_schema())
 
 
-def parquet(shards: list[pa.Table]) -> bytes:
-    """The shards' rows as one sorted Parquet file."""
-    table = pa.concat_tables(shards)
+def sort_results(tables: Sequence[pa.Table]) -> pa.Table:
+    """Return the rows of all shards by trial, epoch and replicate."""
+    table = pa.concat_tables(tables)
     keys = [("trial", "ascending"), ("epoch", "ascending"), ("replicate", "ascending")]
+    return table.take(pc.sort_indices(table, keys))
+
+
+def write_parquet(tables: Sequence[pa.Table]) -> bytes:
+    """Return the rows of all shards as one sorted Parquet file."""
     buffer = io.BytesIO()
-    pq.write_table(table.take(pc.sort_indices(table, keys)), buffer, compression="zstd")
+    pq.write_table(sort_results(tables), buffer, compression="zstd")
     return buffer.getvalue()

@@ -66,6 +66,11 @@ class TrialSummary:
     @property
     def metrics(self) -> dict[str, float]:
         """The final metrics by name, those that are not finite left out."""
+        return {name: value for name, value in self.all_metrics.items() if np.isfinite(value)}
+
+    @property
+    def all_metrics(self) -> dict[str, float]:
+        """The final metrics by name, infinite where most replicates diverged."""
         values = {
             name: float(value)
             for metric, quantiles in self.finals.items()
@@ -74,7 +79,7 @@ class TrialSummary:
         values |= self.of_trial
         values |= {f"coef_{name}": value for name, value in self.coefficients.items()}
         values |= {f"theory_{name}": value for name, value in self.theory.items()}
-        return {name: value for name, value in values.items() if np.isfinite(value)}
+        return values
 
 
 def summarise(

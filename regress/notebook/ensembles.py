@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from regress.fleet import Trajectory, mean_loss
 from regress.notebook.exercises import BASE, HIGH, LAST_BATCH, LOW, NAN, Exercise
 from regress.orders import Shuffled
-from regress.pipeline.steps import train_shard
+from regress.pipeline.run import train_alone
 from regress.problems import Data, Problem
 from regress.study import Trial
 from regress.study.shards import Shard
@@ -73,8 +73,7 @@ def train_block(trials: Sequence[Trial], first: int, replicates: int) -> Trained
     losses: dict[Trial, Floats] = {}
     for shard in _shards(trials):
         trial = shard.trials[0]
-        rows = trial.contamination.apply(data[trial.problem], trial.problem.model, 0)
-        trajectory = train_shard(shard, rows, order[:, : trial.epochs])
+        rows, trajectory = train_alone(shard, data[trial.problem], permutations=order[:, : trial.epochs])
         final = trajectory.params[-1].to(torch.float64).numpy()
         for lane, own in enumerate(shard.trials):
             params[own] = own.problem.in_user_units(final[lane])

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from regress.comparison import Comparison
 from regress.contaminations import Clean
-from regress.pipeline.steps import evaluate_shard, train_shard
+from regress.pipeline.steps import evaluate_shard, order_rows, train_shard
 from regress.problems import Data, Problem
 from regress.problems.columns import Columns
 from regress.study import Study, Trial
@@ -54,8 +54,10 @@ def refit(trial: Trial) -> Refit | None:
     """
     problem, shard = trial.problem, Shard((trial,))
     rows = _joined(problem.draw(trial.seed, trial.replicates))
-    order = trial.order.permutations(rows, problem.model, trial.seed, trial.epochs, trial.batch_size)
-    trajectory = train_shard(shard, rows, order)
+    permutations = order_rows(
+        trial.order, trial.contamination, rows, problem.model, trial.seed, trial.epochs, trial.batch_size
+    )
+    trajectory = train_shard(shard, rows, permutations)
     (summary,) = evaluate_shard(shard, rows, rows, trajectory).summaries
     if summary.diverged.any():
         return None

@@ -1,4 +1,4 @@
-"""The steps of a study, as pure functions."""
+"""The steps of a study as pure functions: generate, contaminate, order, train, evaluate."""
 
 from dataclasses import dataclass
 from hashlib import sha256
@@ -8,16 +8,19 @@ import pyarrow as pa
 import torch
 from numpy.typing import NDArray
 
+from regress.contaminations import Contamination
 from regress.estimators.optimum import scales, target
 from regress.fleet import Lane, Trajectory, train
 from regress.metrics.evaluate import ShardMetrics, evaluate
 from regress.metrics.measurement import Measurement
 from regress.metrics.results import shard_table
 from regress.metrics.summary import TrialSummary, summarise
-from regress.problems import Data
+from regress.orders import Order
+from regress.pipeline.checkpoint import CheckpointFolder
+from regress.problems import Data, Model, Problem
 from regress.study.shards import Shard, initial_parameters
 
-Floats = NDArray[np.float64]
+Permutations = NDArray[np.intp]
 
 
 @dataclass(frozen=True)
@@ -40,7 +43,30 @@ class EvaluatedShard:
     rows: RowsDigest
 
 
-def train_shard(shard: Shard, data: Data, permutations: NDArray[np.intp]) -> Trajectory:
+def generate(problem: Problem, seed: int, replicates: int) -> Data:
+    """Draw the clean training and validation rows of every replicate."""
+    return problem.draw(seed, replicates)
+
+
+def contaminate(contamination: Contamination, data: Data, model: Model, seed: int) -> Data:
+    """Replace training rows by outliers and mark them."""
+    return contamination.apply(data, model, seed)
+
+
+def order_rows(
+    order: Order,
+    contamination: Contamination,
+    data: Data,
+    model: Model,
+    seed: int,
+    epochs: int,
+    batch_size: int,
+) -> Permutations:
+    """Return the order (R, E, n) in which each epoch visits the rows; `contamination` names the rows."""
+    return order.permutations(data, model, seed, epochs, batch_size)
+
+
+def train_shard(shard: Shard, data: Data, permutations: Permutations) -> Trajectory:
     """Train the shard's models on contaminated `data` in the order `permutations` (R, E, n)."""
     trial = shard.trials[0]
     model = trial.problem.model
@@ -58,9 +84,21 @@ def train_shard(shard: Shard, data: Data, permutations: NDArray[np.intp]) -> Tra
     )
 
 
-def evaluate_shard(shard: Shard, data: Data, clean: Data, trajectory: Trajectory) -> EvaluatedShard:
-    """Evaluate a shard trained on contaminated `data`; `clean` are the rows before contamination."""
-    return summarise_shard(shard, data, measure_shard(shard, data, clean, trajectory))
+def evaluate_shard(
+    shard: Shard,
+    data: Data,
+    clean: Data,
+    trajectory: Trajectory,
+    checkpoints: CheckpointFolder | None = None,
+) -> EvaluatedShard:
+    """Evaluate a shard trained on contaminated `data`; `clean` are the rows before contamination.
+
+    Its metrics are kept in `checkpoints`, if given.
+    """
+    metrics = measure_shard(shard, data, clean, trajectory)
+    if checkpoints is not None:
+        checkpoints.save(shard, metrics)
+    return summarise_shard(shard, data, metrics)
 
 
 def measure_shard(shard: Shard, data: Data, clean: Data, trajectory: Trajectory) -> ShardMetrics:

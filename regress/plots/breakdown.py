@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from regress.contaminations import Contamination
-from regress.estimators.references import Beside
+from regress.estimators.references import RelativeEfficiency
 from regress.metrics.summary import TrialSummary
 from regress.numerics.quantiles import nearest_ranks
 from regress.plots.grid import RANKING, Own, plain_log_axis
@@ -30,7 +30,9 @@ def shares(contaminations: Sequence[Contamination]) -> dict[str, Shares]:
     return {kind: dict(sorted(of_it.items())) for kind, of_it in kinds.items() if len(of_it) >= 3}
 
 
-def breakdown(study: Study, kinds: Mapping[str, Shares], own: Own, references: Sequence[Beside]) -> Figure:
+def breakdown(
+    study: Study, kinds: Mapping[str, Shares], own: Own, references: Sequence[RelativeEfficiency]
+) -> Figure:
     """Trials of one order and batch size: the best of each loss and contamination."""
     label = RANKING[study.problem.ranking]
     lines = {str(loss): curve(i, str(loss)) for i, loss in enumerate(study.losses)}

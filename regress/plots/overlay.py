@@ -5,7 +5,7 @@ from typing import Any
 
 from matplotlib.lines import Line2D
 
-from regress.estimators.references import Beside
+from regress.estimators.references import RelativeEfficiency
 from regress.metrics.summary import TrialSummary
 from regress.numerics.quantiles import nearest_rank
 from regress.theory.predictions import draws_equal_batches
@@ -34,7 +34,7 @@ def edges(summaries: Iterable[TrialSummary]) -> dict[str, float]:
     return found
 
 
-def reference_styles(references: Iterable[Beside]) -> dict[str, Style]:
+def reference_styles(references: Iterable[RelativeEfficiency]) -> dict[str, Style]:
     """A thin line for each estimator."""
     names = list(dict.fromkeys(row.estimator for row in references))
     return {

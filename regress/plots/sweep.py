@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from regress.estimators.references import Beside
+from regress.estimators.references import RelativeEfficiency
 from regress.metrics.summary import TrialSummary
 from regress.numerics.quantiles import nearest_ranks
 from regress.plots.grid import RANKING, cells, grid, plain_log_axis
@@ -29,7 +29,9 @@ _TICKS = 5  # learning rates up to which each has room for its number
 _BANDS = 3  # orders up to which their bands can be told apart
 
 
-def error_by_lr(study: Study, summaries: Sequence[TrialSummary], references: Sequence[Beside]) -> Figure:
+def error_by_lr(
+    study: Study, summaries: Sequence[TrialSummary], references: Sequence[RelativeEfficiency]
+) -> Figure:
     """Trials of one batch size and of that sigma with which the error is least."""
     label = RANKING[study.problem.ranking]
     sigma = min(summaries, key=median).trial.sigma

@@ -1,74 +1,60 @@
-"""What an execution leaves beside its trials."""
+"""The outcome of a study as JSON, and the files of its execution."""
 
 import io
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from regress.comparison import Comparison
-from regress.estimators.published import Check
-from regress.estimators.references import Beside
-from regress.metrics.results import parquet
+from regress.estimators.references import RelativeEfficiency
+from regress.metrics.results import write_parquet
 from regress.metrics.summary import TrialSummary
-from regress.pipeline.steps import EvaluatedShard
+from regress.pipeline.result import StudyResult
 from regress.plots import study_plots
-from regress.problems import Data
 from regress.study import Study
 
 
-@dataclass(frozen=True)
-class StudyResult:
-    """A study's trials against one another, beside the field's own estimators and what others published."""
-
-    comparison: Comparison
-    references: tuple[Beside, ...]
-    published: tuple[Check, ...]  # only of a data set that others have published fits to
-
-
-def outcome_files(
-    study: Study,
-    contaminated: Mapping[str, Data],
-    evaluated: Sequence[EvaluatedShard],
-    findings: StudyResult,
-) -> dict[str, bytes]:
-    """The execution's artifacts by path, without figures: results, contaminated rows, comparison."""
+def outcome_files(result: StudyResult) -> dict[str, bytes]:
+    """Return the execution's artifacts by path, without figures: results, contaminated rows, comparison."""
+    published = [check.as_json() for check in result.published]
     return {
-        "results.parquet": parquet([shard.table for shard in evaluated]),
-        "contaminated.parquet": _contaminated(contaminated),
-        "comparison.json": as_json(outcome_json(study, findings)).encode(),
-        **({"published.json": as_json(_published(findings)).encode()} if findings.published else {}),
+        "results.parquet": write_parquet(result.tables),
+        "contaminated.parquet": _contaminated(result.contaminated),
+        "comparison.json": as_json(outcome_json(result)).encode(),
+        **({"published.json": as_json(published).encode()} if published else {}),
     }
 
 
 def outcome_figures(
-    study: Study, summaries: Sequence[TrialSummary], findings: StudyResult
+    study: Study,
+    summaries: Sequence[TrialSummary],
+    comparison: Comparison,
+    efficiencies: Sequence[RelativeEfficiency],
 ) -> dict[str, bytes]:
-    """The execution's figures by path."""
-    plots = study_plots(study, summaries, findings.comparison.orders, findings.references)
+    """Return the execution's figures by path."""
+    plots = study_plots(study, summaries, comparison.orders, efficiencies)
     return {f"plots/{name}": png for name, png in plots.items()}
 
 
-def outcome_json(study: Study, findings: StudyResult) -> dict[str, Any]:
-    trials = len(study.trials)
+def outcome_json(result: StudyResult) -> dict[str, Any]:
+    """Return what `regress run --json` and comparison.json hold of a result."""
+    study, published = result.study, [check.as_json() for check in result.published]
     return {
         "study": study.name,
-        "trials": trials,
+        "trials": len(study.trials),
         "replicates": study.replicates,
-        "lanes": trials * study.replicates,
-        **findings.comparison.as_json(),
-        "references": [asdict(row) for row in findings.references],
-        **({"published": _published(findings)} if findings.published else {}),
+        "lanes": len(study.trials) * study.replicates,
+        **result.comparison.as_json(),
+        "references": [asdict(row) for row in result.efficiencies],
+        **({"published": published} if published else {}),
     }
-
-
-def _published(findings: StudyResult) -> list[dict[str, Any]]:
-    return [check.as_json() for check in findings.published]
 
 
 def as_json(content: Any) -> str:
@@ -87,9 +73,9 @@ def finite(content: Any) -> Any:
     return content
 
 
-def _contaminated(contaminated: Mapping[str, Data]) -> bytes:
-    """One line for each training row that a contamination replaced."""
-    marks = {name: np.nonzero(data.contaminated) for name, data in contaminated.items()}
+def _contaminated(contaminated: Mapping[str, NDArray[np.bool_]]) -> bytes:
+    """Return a line for each training row that a contamination replaced, as Parquet."""
+    marks = {name: np.nonzero(mask) for name, mask in contaminated.items()}
     columns = {
         "contamination": [name for name, (rows, _) in marks.items() for _ in rows],
         "replicate": np.concatenate([replicates for replicates, _ in marks.values()]),

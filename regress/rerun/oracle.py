@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from regress.estimators.published import checks
+from regress.estimators.published import check_published_fits
 from regress.fleet import Lane, Schedule, train
 from regress.losses import L2
 from regress.problems import Data, Model
@@ -47,7 +47,7 @@ def claims(study: Study) -> tuple[OracleCheck, ...]:
 
 
 def _published(study: Study) -> Iterator[OracleCheck]:
-    for check in checks(study.problem):
+    for check in check_published_fits(study.problem):
         published = check.published
         yield OracleCheck(
             f"published fit: {published.fit}",

@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pyarrow as pa
 
-from regress.pipeline.steps import EvaluatedShard, evaluate_shard, train_shard
+from regress.pipeline.run import run_shard
+from regress.pipeline.steps import EvaluatedShard
 from regress.problems import Data
 from regress.rerun.rows import Rows, rows
 from regress.study import Dtype, Study
@@ -52,11 +53,7 @@ class RoundingPerturbation(Perturbation):
 
 def retrain(shard: Shard, clean: Data, alter: Perturbation = UNPERTURBED) -> EvaluatedShard:
     """What `shard` leaves; `clean` are its problem's rows, `alter` is done to the contaminated ones."""
-    trial = shard.trials[0]
-    model = trial.problem.model
-    data = alter(shard.contamination.apply(clean, model, trial.seed))
-    order = shard.order.permutations(data, model, trial.seed, trial.epochs, trial.batch_size)
-    return evaluate_shard(shard, data, clean, train_shard(shard, data, order))
+    return run_shard(shard, clean, alter)
 
 
 def with_seed(study: Study, replicates: int) -> Study:

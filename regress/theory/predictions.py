@@ -5,8 +5,8 @@ medians over replicates, and what is not finite is left out.
 """
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -19,7 +19,6 @@ from regress.losses import L2, Loss
 from regress.numerics.quantiles import nearest_rank
 from regress.numerics.threads import one_thread
 from regress.orders import Order
-from regress.pipeline.steps import EvaluatedShard
 from regress.problems import Data, Problem
 from regress.problems.problem import NormalDesign
 from regress.study import Trial
@@ -44,23 +43,30 @@ _FAR = 10.0  # times what has to be small beside it
 
 
 def predict(
-    shards: Sequence[Shard], data: Data, clean: Data, permutations: Mapping[Order, Permutations]
+    contamination: Contamination,
+    batch_size: int,
+    shards: Sequence[Shard],
+    data: Data,
+    clean: Data,
+    orders: Sequence[Order],
+    *permutations: Permutations,
 ) -> dict[str, Theory]:
-    """What theory says of each trial, by the trial's digest.
+    """Return what theory predicts of each trial, by the trial's digest.
 
-    The shards share contamination and batch size: `data` are their contaminated rows, `clean` what
-    these were before, `permutations` (R, E, n) those of each order.
+    All `shards` have this contamination and batch size: `data` are their contaminated rows, `clean` the
+    rows before contamination, `permutations` (R, E, n) those of each of `orders`.
     """
     one_thread()
+    by_order = dict(zip(orders, permutations, strict=True))
     trials = [trial for shard in shards for trial in shard.trials]
-    problem, contamination = trials[0].problem, shards[0].contamination
+    problem = trials[0].problem
     has_squares = any(trial.loss.is_squared for trial in trials) and problem.is_affine
     squares = _squares(shards[0], data, clean) if has_squares else None
     losses = dict.fromkeys(trial.loss for trial in trials)
     biases = {loss: _bias(problem, contamination, loss) for loss in losses}
-    found = {}
+    predictions = {}
     for shard in shards:
-        least = {} if squares is None else _least_squares(shard, squares, permutations[shard.order])
+        least = {} if squares is None else _least_squares(shard, squares, by_order[shard.order])
         epochs = _epochs(shard, clean)
         for trial, to_tolerance in zip(shard.trials, epochs, strict=True):
             theory = {"epochs_to_tolerance": to_tolerance}
@@ -68,22 +74,8 @@ def predict(
                 theory["bias"] = biases[trial.loss]
             if trial.loss.is_squared:
                 theory |= least.get(trial.lr, {})
-            found[trial.digest] = {name: v for name, v in theory.items() if math.isfinite(v)}
-    return found
-
-
-def sharing_rows(shards: Iterable[Shard]) -> dict[tuple[Contamination, int], list[Shard]]:
-    """Shards that `predict` takes together, by contamination and batch size."""
-    found: dict[tuple[Contamination, int], list[Shard]] = {}
-    for shard in shards:
-        found.setdefault((shard.contamination, shard.schedule.batch_size), []).append(shard)
-    return found
-
-
-def beside(evaluated: EvaluatedShard, theory: Mapping[str, Theory]) -> EvaluatedShard:
-    """What a shard left, and what theory says of its trials."""
-    summaries = [replace(summary, theory=theory[summary.trial.digest]) for summary in evaluated.summaries]
-    return replace(evaluated, summaries=tuple(summaries))
+            predictions[trial.digest] = {name: v for name, v in theory.items() if math.isfinite(v)}
+    return predictions
 
 
 def draws_equal_batches(trial: Trial) -> bool:

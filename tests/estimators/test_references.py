@@ -13,7 +13,7 @@ from regress.comparison import Best
 from regress.contaminations import Clean, Contamination, Single, Vertical
 from regress.estimators import references as module
 from regress.estimators.optimum import converged_fit
-from regress.estimators.published import NIST, STACKLOSS, Check, checks
+from regress.estimators.published import NIST, STACKLOSS, PublishedCheck, check_published_fits
 from regress.estimators.references import (
     DELTA,
     HUBER_M,
@@ -21,7 +21,7 @@ from regress.estimators.references import (
     OLS,
     Estimator,
     Reference,
-    beside,
+    compare_with_references,
     estimators,
     fit,
     references,
@@ -130,7 +130,7 @@ def test_on_clean_rows_estimates_are_some_standard_errors_from_the_truth(estimat
 
 @pytest.mark.parametrize("published", STACKLOSS, ids=lambda published: published.fit)
 def test_stackloss_has_its_published_fits(published: Any) -> None:
-    (check,) = (c for c in checks(Table(dataset="stackloss")) if c.published == published)
+    (check,) = (c for c in check_published_fits(Table(dataset="stackloss")) if c.published == published)
     off = np.abs(np.subtract(check.coefficients, published.coefficients)).tolist()
     if published.scale is not None:
         assert check.scale is not None
@@ -143,7 +143,7 @@ def test_stackloss_has_its_published_fits(published: Any) -> None:
 def test_a_fit_that_is_off_by_more_than_allowed_does_not_agree() -> None:
     published = STACKLOSS[0]
     off = (published.coefficients[0] + 2 * published.tolerance, *published.coefficients[1:])
-    check = Check(published, ("a", "b", "c", "intercept"), "a library", off, None)
+    check = PublishedCheck(published, ("a", "b", "c", "intercept"), "a library", off, None)
     assert not check.agrees
     assert check.as_json()["deviation"] == pytest.approx(2 * published.tolerance)
 
@@ -154,7 +154,7 @@ def test_a_fit_that_is_off_by_more_than_allowed_does_not_agree() -> None:
     ids=str,
 )
 def test_other_data_have_no_published_fits(problem: Problem) -> None:
-    assert checks(problem) == ()
+    assert check_published_fits(problem) == ()
 
 
 @pytest.mark.parametrize("name", NIST)
@@ -333,13 +333,15 @@ def test_a_reference_stands_beside_the_best_trial_of_its_contamination() -> None
     winner.finals["excess_risk"] = fitted[0].quantiles("excess_risk")
     other = summary([5.0, 5.0, 5.0], contamination=line, loss="l2")
     best = Best(line, "l1", 0.03, 0.01, "shuffled", 32, "param_error", 0.2, 0.1, 0.4)
-    for row, reference in zip(beside(fitted, [other, winner], [best]), fitted, strict=True):
+    for row, reference in zip(
+        compare_with_references(fitted, [other, winner], [best]), fitted, strict=True
+    ):
         errors = reference.finals["final_param_error"]
         assert row.efficiency == pytest.approx(np.mean(errors**2) / np.mean(np.square([0.1, 0.2, 0.4])))
         assert (row.contamination, row.metric, row.converged) == (line, "param_error", 1.0)
         assert (row.q05, row.median, row.q95) == tuple(np.sort(errors))
         assert row.trial_excess_risk == fitted[0].quantiles("excess_risk").median
-    for row in beside(fitted, [], []):
+    for row in compare_with_references(fitted, [], []):
         assert row.efficiency is row.trial_excess_risk is None
 
 

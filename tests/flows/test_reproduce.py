@@ -20,7 +20,7 @@ from flows.cli.main import execute
 from flows.reproduce import NotReproduced, reproduce
 from flows.robustness import robustness
 from regress.fleet import compiled, general
-from regress.metrics.results import parquet
+from regress.metrics.results import write_parquet
 from regress.numerics import streams
 from regress.study import Study
 from regress.study.load import load
@@ -60,7 +60,7 @@ def recorded(study: Study, edits: Mapping[str, Edit | None] | None = None) -> st
 
 
 def results(study: Study) -> bytes:
-    return parquet([shard.table for shard in trained(study)])
+    return write_parquet([shard.table for shard in trained(study)])
 
 
 def rerun(run: str) -> dict[str, Any]:

@@ -151,7 +151,7 @@ def test_prefect_knows_each_step_by_a_readable_name(workplace: Path, small_study
     shard = shard.replace("signed", "easy-to-hard") + " · batch 16"
     assert {f"{step} {shard}" for step in ("train", "evaluate", "plot", "track")} <= names
     assert "contaminate vertical(fraction=0.1, shift=10.0)" in names
-    assert "refer vertical(fraction=0.1, shift=10.0)" in names
+    assert "fit references vertical(fraction=0.1, shift=10.0)" in names
     assert {"best-trials", "order-effects", "mlflow", "trials-tracked"} <= artifacts.keys()
     assert "/runs?viewStateShareKey=regress-" in artifacts["mlflow"]
 

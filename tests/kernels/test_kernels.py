@@ -2,7 +2,9 @@
 
 import json
 import math
+import os
 import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -198,3 +200,30 @@ def test_the_environment_records_the_engine(tmp_path: Path) -> None:
     assert str(engine).startswith("numba ")
     engine, _ = run(tmp_path, WITHOUT_NUMBA + script)
     assert engine == "torch"
+
+
+SYMBOL = """
+import sys
+from regress.kernels.compiler import load_elementwise
+from regress.losses import LOSSES
+
+loss = LOSSES[sys.argv[1]]()
+kernel = load_elementwise(loss.scalar_form.psi, len(loss.constants), "float32")
+(compiled,) = kernel.overloads.values()
+print(compiled.fndesc.mangled_name)
+"""
+
+
+def test_kernels_compiled_by_different_processes_have_different_symbols(tmp_path: Path) -> None:
+    """Numba numbers functions anew in each process: two in one cache must not share a name for the linker."""
+    symbols = set()
+    for name in ("l1", "welsch", "huber"):
+        ended = subprocess.run(
+            [sys.executable, "-c", SYMBOL, name],
+            env=os.environ | {"REGRESS_HOME": str(tmp_path)},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        symbols.add(ended.stdout)
+    assert len(symbols) == 3

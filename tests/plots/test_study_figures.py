@@ -12,7 +12,7 @@ from PIL import Image
 
 from regress.comparison import compare
 from regress.contaminations import Clean, GrossError, HeavyTails, Vertical
-from regress.estimators.references import Beside
+from regress.estimators.references import RelativeEfficiency
 from regress.metrics.summary import TrialSummary
 from regress.plots import study_plots
 from regress.plots.breakdown import breakdown, shares
@@ -38,9 +38,11 @@ def small(**fields: Any) -> Study:
     return validate(given | {"replicates": 3, "epochs": 4, **fields})
 
 
-def reference(study: Study, estimator: str, value: float) -> list[Beside]:
+def reference(study: Study, estimator: str, value: float) -> list[RelativeEfficiency]:
     return [
-        Beside(str(c), estimator, study.problem.ranking, value, value, value, 1.0, 0.0, None, None)
+        RelativeEfficiency(
+            str(c), estimator, study.problem.ranking, value, value, value, 1.0, 0.0, None, None
+        )
         for c in study.contaminations
     ]
 

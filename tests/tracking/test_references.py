@@ -12,7 +12,6 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 
 from regress.estimators import references as module
-from regress.estimators.references import references
 from regress.numerics.quantiles import nearest_rank
 from regress.study import Study
 from regress.study.load import validate
@@ -49,7 +48,9 @@ def test_each_reference_is_a_run_beside_the_trials(workplace: Path, small_study:
     problem, (contamination,) = small_study.problem, small_study.contaminations
     clean = problem.draw(small_study.seed, small_study.replicates)
     data = contamination.apply(clean, problem.model, small_study.seed)
-    expected = {ref.estimator.name: ref for ref in references(problem, contamination, data, clean)}
+    expected = {
+        ref.estimator.name: ref for ref in module.fit_references(problem, contamination, data, clean)
+    }
     found = by_estimator(outcome)
     assert set(found) == set(expected) == {"ols", "lad", "huber-m"}
     trials = runs(outcome, "trial")
