@@ -13,7 +13,7 @@ from pydantic import Field
 from flows.runtime.tags import flow_run_tags
 from regress import notebook
 from regress.notebook import Exercise, Row, Trained
-from regress.plots.exercise_figures import exercise_plots, second_derivative_plot
+from regress.notebook.figures import exercise_plots, second_derivative_plot
 from regress.report.outcome import as_json
 from regress.tracking.record import Execution, attach, environment_file, finish, open_parent, stop
 from regress.tracking.store import open_store

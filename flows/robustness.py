@@ -25,12 +25,12 @@ from flows.runtime.tags import flow_run_tags
 from regress.errors import ServiceLost
 from regress.home import home
 from regress.pipeline.checkpoint import CheckpointFolder
-from regress.pipeline.result import StudyResult
 from regress.pipeline.run import run
 from regress.pipeline.steps import EvaluatedShard
 from regress.plots import scales
 from regress.report.format import sure
 from regress.report.outcome import finite, outcome_figures, outcome_json
+from regress.report.study_result import StudyResult
 from regress.study import Study
 from regress.study.load import load
 from regress.tracking.champion import Champion

@@ -11,7 +11,8 @@ the default study's clean rows, a tenth of LAD's own error. The programme ends a
 
 import threading
 import warnings
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
 
@@ -34,7 +35,7 @@ DELTA = 1.345  # 95 % as efficient as least squares where the noise is normal (H
 ITERATIONS = 500  # of reweighting; with a third of the targets shifted it takes some 150
 TOLERANCE = 1e-8  # until no weight, each in [0, 1], moves by more
 
-_importing = threading.Lock()
+_library_lock = threading.Lock()  # also for imports: two threads that import scikit-learn at once deadlock
 
 
 class NotConverged(ArithmeticError):
@@ -151,7 +152,6 @@ def fit_references(
     `clean` are the rows before contamination.
     """
     one_thread()
-    _let_failures_raise()
     return tuple(
         _reference(estimator, problem, contamination, data, clean)
         for estimator in estimators(problem.model)
@@ -166,12 +166,12 @@ def estimators(model: Model) -> tuple[Estimator, ...]:
 def fit(estimator: Estimator, model: Model, x: Floats, y: Floats) -> Fit:
     """The estimate from features x (n, F) and targets y (n,); a failure is told, never raised."""
     try:
-        with np.errstate(all="ignore"):
+        with np.errstate(all="ignore"), _failures_as_exceptions():
             found = estimator.solve(model, x, y)
         if not np.isfinite(found.params).all():
             raise NotConverged("the estimate is not finite")
     # Libraries have their own ways to fail: LinAlgError and other ValueErrors, a None for a solution,
-    # a warning that `_let_failures_raise` made an exception.
+    # a warning that `_failures_as_exceptions` raises.
     except (ArithmeticError, ValueError, TypeError, UserWarning) as error:
         lines = str(error).strip().splitlines() or [type(error).__name__]
         return Fit(np.full(model.parameters, np.nan), failure=lines[0])
@@ -262,22 +262,20 @@ def _design(model: Model, x: Floats) -> Floats:
     return z
 
 
-def _let_failures_raise() -> None:
-    """Turns the warning with which a fit gives up into an exception, here and for good.
+@contextmanager
+def _failures_as_exceptions() -> Iterator[None]:
+    """Within, the warning with which a library gives up on a fit is an exception.
 
-    `warnings.catch_warnings` would do so for a moment, but for all threads, in which other steps of the
-    study run.
+    Filters belong to the process, not to the thread: one thread at a time sets them, and restores them.
     """
-    # Two threads that import scikit-learn for the first time at once wait for each other for ever.
-    with _importing:
+    with _library_lock, warnings.catch_warnings():
         from sklearn.exceptions import ConvergenceWarning as LinearProgramme
-        from sklearn.linear_model import QuantileRegressor  # noqa: F401
-        from statsmodels.robust.robust_linear_model import RLM  # noqa: F401
         from statsmodels.tools.sm_exceptions import ConvergenceWarning as Reweighting
 
-    ours = r"regress\.estimators\.references|sklearn\.linear_model\._quantile"
-    for category in (LinearProgramme, Reweighting):
-        warnings.filterwarnings("error", category=category, module=ours)
+        ours = r"regress\.estimators\.references|sklearn\.linear_model\._quantile"
+        for category in (LinearProgramme, Reweighting):
+            warnings.filterwarnings("error", category=category, module=ours)
+        yield
 
 
 def _reference(

@@ -28,8 +28,8 @@ def over_array(function: Callable[..., float], constants: int) -> Callable[..., 
         for i in range(count):
             u[i] = function(u[i], *arguments)
 
-    # The names of compiled symbols derive from it. Numba only adds a number that each process counts anew, so
-    # that kernels cached by two processes could have one name, and the linker would take one for the other.
+    # The names of compiled symbols derive from it. Numba only adds a number that each process counts anew:
+    # otherwise kernels cached by two processes could share a name, and one would run as the other.
     apply.__qualname__ = f"apply.{function.__module__}.{function.__qualname__}"
     return apply
 

@@ -18,7 +18,6 @@ from regress.fleet import Trajectory
 from regress.metrics.summary import TrialSummary
 from regress.orders import Order
 from regress.pipeline.checkpoint import CheckpointFolder
-from regress.pipeline.result import StudyResult
 from regress.pipeline.steps import (
     EvaluatedShard,
     Permutations,
@@ -31,6 +30,7 @@ from regress.pipeline.steps import (
 )
 from regress.pipeline.submit import Pending, Progress, Submit, ignore_progress, run_directly
 from regress.problems import Data
+from regress.report.study_result import StudyResult
 from regress.study import Study
 from regress.study.shards import Shard, cut_into_shards
 from regress.theory.predictions import Theory, predict

@@ -16,8 +16,8 @@ from regress.comparison import Comparison
 from regress.estimators.references import RelativeEfficiency
 from regress.metrics.results import write_parquet
 from regress.metrics.summary import TrialSummary
-from regress.pipeline.result import StudyResult
 from regress.plots import study_plots
+from regress.report.study_result import StudyResult
 from regress.study import Study
 
 

@@ -11,8 +11,8 @@ import pandas as pd
 from mlflow.entities import Run
 from mlflow.utils.mlflow_tags import MLFLOW_RUN_NOTE
 
-from regress.plots.drift import drift_plot
 from regress.report.outcome import as_json
+from regress.rerun.drift_figure import drift_plot
 from regress.rerun.recorded import Record
 from regress.rerun.verdict import Report, Verdict, markdown
 from regress.tracking.read import REPRODUCES, VERDICT_AT

@@ -24,7 +24,7 @@ from regress.estimators.references import (
     compare_with_references,
     estimators,
     fit,
-    references,
+    fit_references,
     relative_efficiency,
 )
 from regress.losses import L1
@@ -63,7 +63,7 @@ def of(problem: Problem, contamination: Contamination = CLEAN, replicates: int =
     """The references of a problem by name."""
     clean = problem.draw(0, replicates)
     data = contamination.apply(clean, problem.model, 0)
-    return {ref.estimator.name: ref for ref in references(problem, contamination, data, clean)}
+    return {ref.estimator.name: ref for ref in fit_references(problem, contamination, data, clean)}
 
 
 @given(st.integers(6, 40), st.integers(1, 3), st.integers(0, 99))
@@ -238,7 +238,9 @@ def test_a_replicate_s_fit_does_not_depend_on_the_others() -> None:
     data = problem.draw(0, 4)
     first = prefix(data, 2)
     pairs = zip(
-        references(problem, CLEAN, data, data), references(problem, CLEAN, first, first), strict=True
+        fit_references(problem, CLEAN, data, data),
+        fit_references(problem, CLEAN, first, first),
+        strict=True,
     )
     for reference, alone in pairs:
         np.testing.assert_array_equal(reference.params[:2], alone.params)
@@ -282,7 +284,7 @@ def test_dependent_columns_determine_no_estimate() -> None:
     x = rng.normal(size=(2, 30, 1)) * np.array([1.0, -2.0])
     y = x[..., 0] + rng.normal(size=(2, 30))
     data = Data(x, y, x, y, np.zeros((2, 3)), np.zeros(y.shape, bool))
-    for reference in references(Linear(), CLEAN, data, data):
+    for reference in fit_references(Linear(), CLEAN, data, data):
         check_failed(reference, "rows of rank 2 do not determine 3 parameters")
 
 
@@ -299,7 +301,7 @@ def test_a_scale_of_zero_is_no_fit_of_huber_s_and_is_said_nowhere_else() -> None
     data = Data(x, y, x, y, np.zeros((1, 3)), np.zeros(y.shape, bool))
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always")
-        ols, lad, huber_m = references(Linear(), CLEAN, data, data)
+        ols, lad, huber_m = fit_references(Linear(), CLEAN, data, data)
     assert said == []
     check_failed(huber_m, "Estimated scale is 0.0")
     assert (ols.finals["final_param_error"] == 0).all()

@@ -215,7 +215,7 @@ print(compiled.fndesc.mangled_name)
 
 
 def test_kernels_compiled_by_different_processes_have_different_symbols(tmp_path: Path) -> None:
-    """Numba numbers functions anew in each process: two in one cache must not share a name for the linker."""
+    """Numba numbers functions anew in each process: two in one cache must not share a symbol."""
     symbols = set()
     for name in ("l1", "welsch", "huber"):
         ended = subprocess.run(

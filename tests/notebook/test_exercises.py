@@ -10,7 +10,7 @@ from PIL import Image
 
 from regress import notebook
 from regress.notebook import CONTROL, EXERCISES, Trained, row
-from regress.plots.exercise_figures import exercise_plots, second_derivative_plot
+from regress.notebook.figures import exercise_plots, second_derivative_plot
 
 SEEDS = 600
 
@@ -81,7 +81,7 @@ def test_the_figures_are_drawn(exercise: notebook.Exercise, trained: Trained) ->
 
 
 def test_the_curves_drawn_are_sin_and_its_derivatives(monkeypatch: pytest.MonkeyPatch) -> None:
-    import regress.plots.exercise_figures as plots
+    import regress.notebook.figures as plots
 
     figures = []
     monkeypatch.setattr(plots, "to_png", lambda figure: figures.append(figure) or b"")
@@ -93,7 +93,7 @@ def test_the_curves_drawn_are_sin_and_its_derivatives(monkeypatch: pytest.Monkey
 
 
 def test_ohms_data_drawn_are_the_data_measured(trained: Trained, monkeypatch: pytest.MonkeyPatch) -> None:
-    import regress.plots.exercise_figures as plots
+    import regress.notebook.figures as plots
 
     figures = []
     monkeypatch.setattr(plots, "to_png", lambda figure: figures.append(figure) or b"")

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 from regress.metrics.summary import TrialSummary
-from regress.pipeline.steps import evaluate_shard, train_shard
+from regress.pipeline.run import run
 from regress.study import Study, Trial
 from regress.study.load import validate
 from regress.study.shards import cut_into_shards
-from regress.theory.predictions import Theory, beside, predict, sharing_rows
+from regress.theory.predictions import Theory, predict
 
 
 def small(**fields: Any) -> Study:
@@ -20,29 +20,20 @@ def small(**fields: Any) -> Study:
 
 
 def predicted(study: Study) -> dict[Trial, Theory]:
-    """All that is said of each trial, nothing being trained."""
+    """The predictions for each trial, without training any."""
     clean, model = study.problem.draw(study.seed, study.replicates), study.problem.model
-    found: dict[str, Theory] = {}
-    for (contamination, size), own in sharing_rows(cut_into_shards(study)).items():
-        data = contamination.apply(clean, model, study.seed)
-        orders = {
-            order: order.permutations(data, model, study.seed, study.epochs, size) for order in study.orders
-        }
-        found |= predict(own, data, clean, orders)
-    return {trial: found[trial.digest] for trial in study.trials}
+    predictions: dict[str, Theory] = {}
+    for shard in cut_into_shards(study):
+        size = shard.schedule.batch_size
+        data = shard.contamination.apply(clean, model, study.seed)
+        order = shard.order.permutations(data, model, study.seed, study.epochs, size)
+        predictions |= predict(shard.contamination, size, [shard], data, clean, [shard.order], order)
+    return {trial: predictions[trial.digest] for trial in study.trials}
 
 
 def measured(study: Study) -> list[TrialSummary]:
-    """Trained trials, and what is said of each."""
-    clean, model = study.problem.draw(study.seed, study.replicates), study.problem.model
-    theory = {trial.digest: said for trial, said in predicted(study).items()}
-    done = []
-    for shard in cut_into_shards(study):
-        data = shard.contamination.apply(clean, model, study.seed)
-        orders = shard.order.permutations(data, model, study.seed, study.epochs, shard.schedule.batch_size)
-        evaluated = evaluate_shard(shard, data, clean, train_shard(shard, data, orders))
-        done += beside(evaluated, theory).summaries
-    return done
+    """Trained trials with their predictions."""
+    return list(run(study).summaries)
 
 
 def names(study: Study) -> set[str]:

@@ -48,9 +48,8 @@ def test_each_reference_is_a_run_beside_the_trials(workplace: Path, small_study:
     problem, (contamination,) = small_study.problem, small_study.contaminations
     clean = problem.draw(small_study.seed, small_study.replicates)
     data = contamination.apply(clean, problem.model, small_study.seed)
-    expected = {
-        ref.estimator.name: ref for ref in module.fit_references(problem, contamination, data, clean)
-    }
+    fitted = module.fit_references(problem, contamination, data, clean)
+    expected = {ref.estimator.name: ref for ref in fitted}
     found = by_estimator(outcome)
     assert set(found) == set(expected) == {"ols", "lad", "huber-m"}
     trials = runs(outcome, "trial")

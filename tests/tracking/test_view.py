@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,15 +12,14 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from mlflow import MlflowClient
 
-from regress.comparison import compare
-from regress.report.outcome import StudyResult, outcome_json
+from regress.pipeline.run import run
+from regress.report.outcome import outcome_json
 from regress.study import Study
 from regress.study.load import load, shipped, validate
 from regress.tracking.record import Execution
 from regress.tracking.store import Store, experiment, open_store
 from regress.tracking.view import KEPT, description, present, view_state, way
 from tests.browser import browser_page, require_chromium
-from tests.helpers import execute
 
 RUN = "0123456789abcdef" * 2
 FOREIGN = {"mlflow.sharedViewState.somebody": "{}", "mlflow.sharedViewState.regression": "{}", "team": "a"}
@@ -36,10 +36,7 @@ INKED = """canvas => canvas.getContext('2d')
 @pytest.fixture(scope="module")
 def outcome() -> dict[str, Any]:
     """What the small study of this module comes to."""
-    study = grid()
-    summaries = [summary for done in execute(study) for summary in done.summaries]
-    comparison = compare(summaries, study.problem.ranking, study.seed)
-    return outcome_json(study, StudyResult(comparison, (), ()))
+    return outcome_json(replace(run(grid()), efficiencies=()))
 
 
 def grid(**fields: object) -> Study:
