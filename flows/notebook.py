@@ -14,7 +14,9 @@ from flows.runtime.tags import flow_run_tags
 from regress import notebook
 from regress.notebook import Exercise, Row, Trained
 from regress.notebook.figures import exercise_plots, second_derivative_plot
-from regress.report.outcome import as_json
+from regress.notebook.tables import ensemble_blocks, outside, undetected
+from regress.report.json import to_json
+from regress.report.markdown import render_markdown
 from regress.tracking.record import Execution, attach, environment_file, finish, open_parent, stop
 from regress.tracking.store import open_store
 from tasks.exercises import track_exercise, train_replicates
@@ -50,11 +52,11 @@ def run_notebook(
             "rows": [row.as_json() for row in rows],
             "controls": [row.as_json() | {"expected": "outside"} for row in controls],
         }
-        table = markdown(rows, controls)
-        attach(execution, {"notebook.json": as_json(outcome).encode(), "notebook.md": table.encode()})
+        table = render_markdown(ensemble_blocks(rows, controls))
+        attach(execution, {"notebook.json": to_json(outcome).encode(), "notebook.md": table.encode()})
         finish(
             execution,
-            {"outside": float(len(outside(rows))), "controls_inside": float(len(missed(controls)))},
+            {"outside": float(len(outside(rows))), "controls_inside": float(len(undetected(controls)))},
         )
     except BaseException:
         stop(execution, "FAILED")
@@ -62,37 +64,6 @@ def run_notebook(
     create_markdown_artifact(table, key="notebook", description="Printed numbers in their ensembles")
     create_link_artifact(execution.address, key="mlflow", link_text="This execution in MLflow")
     return {"study_run_id": execution.run_id, "experiment_id": execution.experiment_id, **outcome}
-
-
-def outside(rows: tuple[Row, ...]) -> list[Row]:
-    """The printed numbers that fall outside their ensembles."""
-    return [row for row in rows if row.inside is False]
-
-
-def missed(controls: tuple[Row, ...]) -> list[Row]:
-    """The controls that were not found outside."""
-    return [row for row in controls if row.inside is not False]
-
-
-def markdown(rows: tuple[Row, ...], controls: tuple[Row, ...]) -> str:
-    """The table of all quantities, the controls last."""
-    lines = [
-        "| exercise | fit | quantity | notebook | .05 % | median | 99.95 % | not finite | |",
-        "|---|---|---|--:|--:|--:|--:|--:|---|",
-    ]
-    for row in rows:
-        lines.append(_line(row, {True: "inside", False: "**OUTSIDE**", None: ""}[row.inside]))
-    for row in controls:
-        verdict = "outside, as it must be" if row.inside is False else "**NOT OUTSIDE**"
-        lines.append(_line(row, f"control: {verdict}"))
-    return "\n".join(lines)
-
-
-def _line(row: Row, verdict: str) -> str:
-    printed = "" if row.notebook is None else f"{row.notebook:.5g}"
-    numbers = " | ".join(f"{value:.5g}" for value in (row.q0005, row.median, row.q9995))
-    gone = f"{row.nonfinite_fraction:.1%}" if row.nonfinite_fraction else ""
-    return f"| {row.exercise} | {row.fit} | {row.quantity} | {printed} | {numbers} | {gone} | {verdict} |"
 
 
 def _train(replicates: int) -> Trained:

@@ -4,7 +4,7 @@ import getpass
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
 from prefect import flow
@@ -22,14 +22,15 @@ from prefect.utilities.annotations import quote
 from flows.runtime.states import mark_crashed
 from flows.runtime.submitted import refuse_relative_table
 from flows.runtime.tags import flow_run_tags
+from regress.comparison import significant_effects
 from regress.errors import ServiceLost
 from regress.home import home
 from regress.pipeline.checkpoint import CheckpointFolder
 from regress.pipeline.run import run
 from regress.pipeline.steps import EvaluatedShard
 from regress.plots import scales
-from regress.report.format import sure
-from regress.report.outcome import finite, outcome_figures, outcome_json
+from regress.report.files import figure_files
+from regress.report.json import replace_nonfinite
 from regress.report.study_result import StudyResult
 from regress.study import Study
 from regress.study.load import load
@@ -80,7 +81,7 @@ def robustness(study: Study = DEFAULT, resume: bool = False) -> dict[str, Any]:
         "study_run_id": execution.run_id,
         "experiment_id": execution.experiment_id,
         "tracking_uri": store.uri,
-        **outcome_json(result),
+        **result.outcome.as_json(),
         "model": champion.as_json() if champion else None,
         "seconds": clock.seconds,
     }
@@ -94,7 +95,7 @@ def _execute(
         describe(execution, study)
         result = _run_and_track(study, execution, checkpoints, clock)
         champion = _register(execution, result, clock)
-        present(execution, study, outcome_json(result))
+        present(execution, study, result.outcome)
         finish(execution, {"diverged_trials": result.comparison.diverged_trials})
     except ServiceLost:
         raise  # the store cannot be told: it does not answer
@@ -125,7 +126,9 @@ def _run_and_track(
     result = replace(result, run_id=execution.run_id)
     clock.seconds |= result.seconds
     with clock.stage("track"):
-        figures = aside(outcome_figures, study, result.summaries, result.comparison, result.efficiencies)
+        figures = aside(
+            figure_files, study, result.summaries, result.comparison.orders, result.efficiencies
+        )
         _await_trials(study, tracked)
         for contamination in study.contaminations:
             fitted = [r for r in result.references if r.contamination == contamination]
@@ -157,10 +160,13 @@ def _register(execution: Execution, result: StudyResult, clock: "_Clock") -> Cha
 
 
 def _publish(execution: Execution, result: StudyResult) -> None:
-    outcome = finite(result.comparison.as_json())
-    create_table_artifact(outcome["best"], key="best-trials", description="The best trial by contamination")
+    best = [asdict(row) for row in result.outcome.best]
+    effects = [asdict(effect) for effect in significant_effects(result.outcome.orders)]
     create_table_artifact(
-        sure(outcome["orders"])[:20],
+        replace_nonfinite(best), key="best-trials", description="The best trial by contamination"
+    )
+    create_table_artifact(
+        replace_nonfinite(effects[:20]),
         key="order-effects",
         description="Where an order changed the error most (adjusted p < .05, Holm; up to 20 settings)",
     )

@@ -5,7 +5,7 @@ from concurrent.futures import Future
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from regress.report.outcome import outcome_files
+from regress.report.files import outcome_files
 from regress.report.study_result import StudyResult
 from regress.tracking.record import Execution, attach
 

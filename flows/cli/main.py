@@ -24,6 +24,7 @@ from regress.errors import InputError, ServiceLost
 if TYPE_CHECKING:
     from mlflow.entities import Run
 
+    from regress.report.outcome import Outcome
     from regress.study import Study
     from regress.tracking.store import Store
 
@@ -85,11 +86,13 @@ def run(
     outcome = _run_flow("robustness", totals, chosen, resume)
     _write_json(json, outcome)
     console = _console()
-    _show(console, outcome, store)
-    if chosen.register:
-        from flows.cli.tables import show_model
+    from regress.report.outcome import Outcome
 
-        show_model(console, outcome["model"])
+    _show(console, Outcome.from_json(outcome), store, outcome["experiment_id"], outcome["study_run_id"])
+    if chosen.register:
+        from flows.cli.tables import print_model
+
+        print_model(console, outcome["model"])
 
 
 @app.command()
@@ -102,7 +105,8 @@ def notebook(
     """Run the notebook's exercises and find each number that it printed in its ensemble."""
     _check_writable("--json", json)
     _start_server()
-    from regress.notebook import CONTROL, EXERCISES, REPLICATES, distinct_trials
+    from regress.notebook import CONTROL, EXERCISES, REPLICATES, Row, distinct_trials
+    from regress.notebook.tables import ensemble_blocks, outside, undetected
 
     seeds = replicates or REPLICATES
     models = seeds * len(distinct_trials((*EXERCISES, CONTROL), companions=False))
@@ -111,16 +115,19 @@ def notebook(
     outcome = _run_flow("notebook", totals, seeds)
     _write_json(json, {name: outcome[name] for name in ("rows", "controls")})
 
-    from flows.cli.tables import print_comparison_url, show_notebook
+    from flows.cli.tables import print_blocks, print_comparison_url
 
     console = _console()
-    show_notebook(console, outcome)
+    rows = [Row.from_json(row) for row in outcome["rows"]]
+    controls = [
+        Row.from_json({name: value for name, value in row.items() if name != "expected"})
+        for row in outcome["controls"]
+    ]
+    print_blocks(console, ensemble_blocks(rows, controls))
     print_comparison_url(
         console, store, store.run_address(outcome["experiment_id"], outcome["study_run_id"])
     )
-    verdicts = [row["inside"] is not False for row in outcome["rows"]]
-    verdicts += [row["inside"] is False for row in outcome["controls"]]
-    if not all(verdicts):
+    if outside(rows) or undetected(controls):
         raise typer.Exit(OUTSIDE)
 
 
@@ -144,7 +151,7 @@ def show(
     ] = None,
 ) -> None:
     """Print the comparison of a recorded execution, or list its trials."""
-    from regress.tracking.read import comparison, find_execution
+    from regress.tracking.read import find_execution, recorded_outcome
     from regress.tracking.store import open_store
 
     _check_writable("--csv", csv)
@@ -153,7 +160,8 @@ def show(
     if any(option is not None for option in (sort, where, csv)):
         _list_trials(store, execution, sort, where, csv)
     else:
-        _show(_console(), comparison(store, execution), store)
+        ids = execution.info.experiment_id, execution.info.run_id
+        _show(_console(), recorded_outcome(store, execution), store, *ids)
 
 
 @app.command()
@@ -221,13 +229,13 @@ def diff(
     """Show what two executions differ in: study, environment, code, outcome."""
     from flows.cli.rerun_tables import show_apart
     from regress.rerun.diff import apart
-    from regress.tracking.read import comparison, find_execution, record
+    from regress.tracking.read import find_execution, record, recorded_outcome
     from regress.tracking.store import open_store
 
     _check_writable("--json", json)
     store = open_store()
     found = [find_execution(store, run) for run in (one, other)]
-    sides = [(record(store, run), comparison(store, run)) for run in found]
+    sides = [(record(store, run), recorded_outcome(store, run)) for run in found]
     differences = apart(*sides)
     _write_json(json, differences)
     show_apart(_console(), differences)
@@ -351,13 +359,13 @@ def _saying(console: Console) -> Callable[[str, str], None]:
     )
 
 
-def _show(console: Console, outcome: dict[str, Any], store: "Store") -> None:
-    from flows.cli.tables import print_comparison_url, show_outcome
+def _show(console: Console, outcome: "Outcome", store: "Store", experiment_id: str, run_id: str) -> None:
+    from flows.cli.tables import print_comparison_url, print_outcome
     from regress.tracking.view import way
 
-    show_outcome(console, outcome)
-    print_comparison_url(console, store, way(store, outcome["experiment_id"], outcome["study_run_id"]))
-    console.print(f"Show this again: [bold]regress show {outcome['study_run_id']}[/bold]", highlight=False)
+    print_outcome(console, outcome)
+    print_comparison_url(console, store, way(store, experiment_id, run_id))
+    console.print(f"Show this again: [bold]regress show {run_id}[/bold]", highlight=False)
 
 
 def _chosen(study: str | None, source: str | None, assignments: list[str]) -> "Study":
@@ -399,7 +407,7 @@ def _show_history(run: str, json: Path | None) -> None:
 def _list_trials(
     store: "Store", execution: "Run", sort: str | None, where: str | None, csv: Path | None
 ) -> None:
-    from flows.cli.tables import show_trials
+    from flows.cli.tables import print_trials
     from regress.study.trial_filter import arrange, parse_conditions, select
     from regress.tracking.read import as_csv, trials
 
@@ -408,7 +416,7 @@ def _list_trials(
     rows = select(every if sort is None else arrange(every, sort), conditions)
     console = _console()
     named = [condition.name for condition in conditions]
-    show_trials(console, rows, len(every), named if sort is None else [*named, sort.removeprefix("-")])
+    print_trials(console, rows, len(every), named if sort is None else [*named, sort.removeprefix("-")])
     if csv is not None:
         csv.write_text(as_csv(rows), encoding="utf-8")
         console.print(f"Wrote {len(rows):,} trials to {csv}", highlight=False, soft_wrap=True)
@@ -446,7 +454,7 @@ def _run_flow(flow: str, totals: "dict[str, int]", *arguments: object) -> dict[s
     import flows.notebook
     import flows.reproduce
     import flows.robustness
-    from flows.cli.tables import progress
+    from flows.cli.progress import progress
     from flows.runtime.session import run
 
     known = {
@@ -463,9 +471,9 @@ def _run_flow(flow: str, totals: "dict[str, int]", *arguments: object) -> dict[s
 
 def _write_json(file: Path | None, content: object) -> None:
     if file is not None:
-        from regress.report.outcome import as_json
+        from regress.report.json import to_json
 
-        file.write_text(as_json(content) + "\n")
+        file.write_text(to_json(content) + "\n")
 
 
 def _check_writable(option: str, file: Path | None) -> None:

@@ -11,7 +11,7 @@ the default study's clean rows, a tenth of LAD's own error. The programme ends a
 
 import threading
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -20,14 +20,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from regress.comparison import Best
 from regress.contaminations import Contamination
 from regress.losses import L1, L2, Huber, Loss
-from regress.metrics.summary import Quantiles, TrialSummary
+from regress.metrics.summary import Quantiles
 from regress.numerics.quantiles import nearest_ranks
 from regress.numerics.threads import one_thread
 from regress.problems import Data, Model, Problem
-from regress.problems.problem import Ranking
 
 Floats = NDArray[np.float64]
 
@@ -122,28 +120,6 @@ class Reference:
         return {name: value for name, value in every.items() if np.isfinite(value)}
 
 
-@dataclass(frozen=True)
-class RelativeEfficiency:
-    """A reference beside the best trial under the same contamination.
-
-    `efficiency` is the relative efficiency of the trial: the reference's mean squared error over the
-    trial's, the error being the metric that ranks, the mean over replicates. Above 1 the trial is the
-    better estimate; at .8 it is worth as much as the reference on 80 % of the rows. None where a
-    replicate of the reference has no fit, or no trial stayed finite.
-    """
-
-    contamination: str
-    estimator: str
-    metric: Ranking
-    median: float
-    q05: float
-    q95: float
-    converged: float  # share of the replicates
-    excess_risk: float  # median, as the next
-    trial_excess_risk: float | None
-    efficiency: float | None
-
-
 def fit_references(
     problem: Problem, contamination: Contamination, data: Data, clean: Data
 ) -> tuple[Reference, ...]:
@@ -176,24 +152,6 @@ def fit(estimator: Estimator, model: Model, x: Floats, y: Floats) -> Fit:
         lines = str(error).strip().splitlines() or [type(error).__name__]
         return Fit(np.full(model.parameters, np.nan), failure=lines[0])
     return found
-
-
-def compare_with_references(
-    fitted: Iterable[Reference], summaries: Sequence[TrialSummary], best: Iterable[Best]
-) -> tuple[RelativeEfficiency, ...]:
-    """Each reference beside the best trial under its contamination."""
-    winners = {row.contamination: _trial_of(row, summaries) for row in best}
-    return tuple(_beside(reference, winners.get(str(reference.contamination))) for reference in fitted)
-
-
-def relative_efficiency(reference: Floats, trial: Floats) -> float | None:
-    """Mean squared error of a reference (R,) over that of a trial (R,); None where it is not finite.
-
-    A replicate that diverged has an infinite error: one of the trial's makes it 0.
-    """
-    with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
-        ratio = float(np.mean(reference**2) / np.mean(trial**2))
-    return ratio if np.isfinite(ratio) else None
 
 
 def _ols(model: Model, x: Floats, y: Floats) -> Fit:
@@ -336,32 +294,3 @@ def _finals(
         if problem.ranking == "val_median_abs_residual":
             finals["val_median_abs_residual"] = problem.target_scale * np.median(np.abs(val), axis=-1)
     return {name: np.where(np.isfinite(values), values, np.inf) for name, values in finals.items()}
-
-
-def _trial_of(best: Best, summaries: Sequence[TrialSummary]) -> TrialSummary:
-    def is_it(summary: TrialSummary) -> bool:
-        trial = summary.trial
-        return (
-            (trial.lr, trial.sigma, trial.batch_size) == (best.lr, best.sigma, best.batch_size)
-            and str(trial.loss) == best.loss
-            and str(trial.order) == best.order
-            and str(trial.contamination) == best.contamination
-        )
-
-    return next(filter(is_it, summaries))
-
-
-def _beside(reference: Reference, winner: TrialSummary | None) -> RelativeEfficiency:
-    median, q05, q95 = nearest_ranks(reference.ranking, 0.5, 0.05, 0.95)
-    return RelativeEfficiency(
-        contamination=str(reference.contamination),
-        estimator=reference.estimator.name,
-        metric=reference.problem.ranking,
-        median=float(median),
-        q05=float(q05),
-        q95=float(q95),
-        converged=reference.converged_fraction,
-        excess_risk=float(reference.quantiles("excess_risk").median),
-        trial_excess_risk=None if winner is None else float(winner.finals["excess_risk"].median),
-        efficiency=None if winner is None else relative_efficiency(reference.ranking, winner.ranking),
-    )

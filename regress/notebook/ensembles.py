@@ -6,7 +6,7 @@ quantiles. Set-ups and printed numbers are those of the d2l book's exercises 3.4
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -43,9 +43,14 @@ class Row:
     inside: bool | None
 
     def as_json(self) -> dict[str, Any]:
-        """The row, the notebook's nan as a text: JSON has none."""
+        """Return the row; the notebook's nan, which JSON does not have, as text."""
         is_nan = self.notebook is not None and math.isnan(self.notebook)
         return asdict(self) | ({"notebook": "nan"} if is_nan else {})
+
+    @classmethod
+    def from_json(cls, row: Mapping[str, Any]) -> "Row":
+        """Return the row that `as_json` wrote."""
+        return cls(**{**row, "notebook": NAN if row["notebook"] == "nan" else row["notebook"]})
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from regress.comparison import Comparison
-from regress.contaminations import Clean
 from regress.pipeline.steps import evaluate_shard, order_rows, train_shard
 from regress.problems import Data, Problem
 from regress.problems.columns import Columns
@@ -36,12 +35,8 @@ def winner(study: Study, comparison: Comparison) -> Trial | None:
     A contamination is done to the rows to try the losses; the model is for the rows as they are. None
     where no such trial stayed finite.
     """
-    chosen = Clean() if Clean() in study.contaminations else study.contaminations[0]
-    for best in comparison.best:
-        if best.contamination == str(chosen):
-            point = (best.contamination, best.loss, best.lr, best.sigma, best.order, best.batch_size)
-            return next(trial for trial in study.trials if _point(trial) == point)
-    return None
+    chosen = next((c for c in study.contaminations if c.is_clean), study.contaminations[0])
+    return next((best.trial for best in comparison.best if best.trial.contamination == chosen), None)
 
 
 def refit(trial: Trial) -> Refit | None:
@@ -72,17 +67,6 @@ def refit(trial: Trial) -> Refit | None:
         coefficients=tuple(params[:features]),
         intercept=params[features] if len(params) > features else 0.0,
         example=columns.x[:_EXAMPLES],
-    )
-
-
-def _point(trial: Trial) -> tuple[str, str, float, float, str, int]:
-    return (
-        str(trial.contamination),
-        str(trial.loss),
-        trial.lr,
-        trial.sigma,
-        str(trial.order),
-        trial.batch_size,
     )
 
 

@@ -5,15 +5,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
-from regress.comparison import Comparison, compare
+from regress.comparison import Comparison, RelativeEfficiency, compare, compare_with_references
 from regress.contaminations import Contamination
 from regress.estimators.published import PublishedCheck, check_published_fits
-from regress.estimators.references import (
-    Reference,
-    RelativeEfficiency,
-    compare_with_references,
-    fit_references,
-)
+from regress.estimators.references import Reference, fit_references
 from regress.fleet import Trajectory
 from regress.metrics.summary import TrialSummary
 from regress.orders import Order

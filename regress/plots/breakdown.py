@@ -6,8 +6,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from regress.comparison import RelativeEfficiency
 from regress.contaminations import Contamination
-from regress.estimators.references import RelativeEfficiency
 from regress.metrics.summary import TrialSummary
 from regress.numerics.quantiles import nearest_ranks
 from regress.plots.grid import RANKING, Own, plain_log_axis

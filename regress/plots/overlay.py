@@ -5,7 +5,7 @@ from typing import Any
 
 from matplotlib.lines import Line2D
 
-from regress.estimators.references import RelativeEfficiency
+from regress.comparison import RelativeEfficiency
 from regress.metrics.summary import TrialSummary
 from regress.numerics.quantiles import nearest_rank
 from regress.theory.predictions import draws_equal_batches

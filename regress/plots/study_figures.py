@@ -5,8 +5,7 @@ from functools import partial
 
 from matplotlib.figure import Figure
 
-from regress.comparison import OrderEffect, ranked_order
-from regress.estimators.references import RelativeEfficiency
+from regress.comparison import OrderEffect, RelativeEfficiency, ranked_order
 from regress.metrics.summary import TrialSummary
 from regress.orders import Order
 from regress.plots.breakdown import breakdown, shares

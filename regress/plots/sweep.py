@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from regress.estimators.references import RelativeEfficiency
+from regress.comparison import RelativeEfficiency
 from regress.metrics.summary import TrialSummary
 from regress.numerics.quantiles import nearest_ranks
 from regress.plots.grid import RANKING, cells, grid, plain_log_axis

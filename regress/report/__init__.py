@@ -1,1 +1,1 @@
-"""A study's outcome and its renderers."""
+"""A study's outcome: typed records, their tables, and what renders them."""

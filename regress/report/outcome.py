@@ -1,86 +1,110 @@
-"""The outcome of a study as JSON, and the files of its execution."""
+"""The outcome of a study as typed records: what `regress run --json` and comparison.json hold."""
 
-import io
-import json
-import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
-from typing import Any
+from dataclasses import asdict, dataclass, fields
+from typing import Any, TypeVar
 
-import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
-from numpy.typing import NDArray
-
-from regress.comparison import Comparison
-from regress.estimators.references import RelativeEfficiency
-from regress.metrics.results import write_parquet
-from regress.metrics.summary import TrialSummary
-from regress.plots import study_plots
-from regress.report.study_result import StudyResult
+from regress.comparison import BestRow, Comparison, Diverged, OrderEffect, RelativeEfficiency
+from regress.estimators.published import PublishedCheck
 from regress.study import Study
 
-
-def outcome_files(result: StudyResult) -> dict[str, bytes]:
-    """Return the execution's artifacts by path, without figures: results, contaminated rows, comparison."""
-    published = [check.as_json() for check in result.published]
-    return {
-        "results.parquet": write_parquet(result.tables),
-        "contaminated.parquet": _contaminated(result.contaminated),
-        "comparison.json": as_json(outcome_json(result)).encode(),
-        **({"published.json": as_json(published).encode()} if published else {}),
-    }
+T = TypeVar("T")
 
 
-def outcome_figures(
-    study: Study,
-    summaries: Sequence[TrialSummary],
-    comparison: Comparison,
-    efficiencies: Sequence[RelativeEfficiency],
-) -> dict[str, bytes]:
-    """Return the execution's figures by path."""
-    plots = study_plots(study, summaries, comparison.orders, efficiencies)
-    return {f"plots/{name}": png for name, png in plots.items()}
+@dataclass(frozen=True)
+class PublishedRow:
+    """A published fit and the same fit made here."""
+
+    fit: str
+    parameters: tuple[str, ...]
+    source: str
+    published: tuple[float, ...]
+    published_scale: float | None
+    library: str
+    here: tuple[float, ...]
+    scale: float | None
+    deviation: float
+    tolerance: float
+    agrees: bool
+
+    @classmethod
+    def of(cls, check: PublishedCheck) -> "PublishedRow":
+        """Return the check as text and numbers."""
+        return _row(cls, check.as_json())
 
 
-def outcome_json(result: StudyResult) -> dict[str, Any]:
-    """Return what `regress run --json` and comparison.json hold of a result."""
-    study, published = result.study, [check.as_json() for check in result.published]
-    return {
-        "study": study.name,
-        "trials": len(study.trials),
-        "replicates": study.replicates,
-        "lanes": len(study.trials) * study.replicates,
-        **result.comparison.as_json(),
-        "references": [asdict(row) for row in result.efficiencies],
-        **({"published": published} if published else {}),
-    }
+@dataclass(frozen=True)
+class Outcome:
+    """What came of a study; JSON's null, None here, stands for infinity."""
+
+    study: str
+    trials: int
+    replicates: int
+    lanes: int  # models: trials x replicates
+    diverged_trials: int
+    diverged: tuple[Diverged, ...]
+    best: tuple[BestRow, ...]
+    orders: tuple[OrderEffect, ...]
+    references: tuple[RelativeEfficiency, ...]
+    published: tuple[PublishedRow, ...]
+
+    @classmethod
+    def of(
+        cls,
+        study: Study,
+        comparison: Comparison,
+        efficiencies: Sequence[RelativeEfficiency] = (),
+        published: Sequence[PublishedCheck] = (),
+    ) -> "Outcome":
+        """Return the outcome of a study whose trials have been compared."""
+        return cls(
+            study=study.name,
+            trials=len(study.trials),
+            replicates=study.replicates,
+            lanes=len(study.trials) * study.replicates,
+            diverged_trials=comparison.diverged_trials,
+            diverged=comparison.diverged,
+            best=tuple(best.row for best in comparison.best),
+            orders=comparison.orders,
+            references=tuple(efficiencies),
+            published=tuple(map(PublishedRow.of, published)),
+        )
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> "Outcome":
+        """Return the recorded outcome; earlier versions recorded no references and no published fits."""
+        return cls(
+            study=content["study"],
+            trials=content["trials"],
+            replicates=content["replicates"],
+            lanes=content["lanes"],
+            diverged_trials=content["diverged_trials"],
+            diverged=_rows(Diverged, content["diverged"]),
+            best=_rows(BestRow, content["best"]),
+            orders=_rows(OrderEffect, content["orders"]),
+            references=_rows(RelativeEfficiency, content.get("references", ())),
+            published=_rows(PublishedRow, content.get("published", ())),
+        )
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the contract's keys and values; infinite numbers are left for `to_json` to replace."""
+        content: dict[str, Any] = _as_lists(asdict(self))
+        if not self.published:
+            del content["published"]
+        return content
 
 
-def as_json(content: Any) -> str:
-    """JSON of `finite` content."""
-    return json.dumps(finite(content), indent=1, allow_nan=False)
-
-
-def finite(content: Any) -> Any:
-    """The same with None for infinity and nan, which JSON does not have."""
-    if isinstance(content, float) and not math.isfinite(content):
-        return None
+def _as_lists(content: Any) -> Any:
     if isinstance(content, dict):
-        return {key: finite(value) for key, value in content.items()}
-    if isinstance(content, list | tuple):
-        return [finite(value) for value in content]
-    return content
+        return {key: _as_lists(value) for key, value in content.items()}
+    return [_as_lists(value) for value in content] if isinstance(content, tuple | list) else content
 
 
-def _contaminated(contaminated: Mapping[str, NDArray[np.bool_]]) -> bytes:
-    """Return a line for each training row that a contamination replaced, as Parquet."""
-    marks = {name: np.nonzero(mask) for name, mask in contaminated.items()}
-    columns = {
-        "contamination": [name for name, (rows, _) in marks.items() for _ in rows],
-        "replicate": np.concatenate([replicates for replicates, _ in marks.values()]),
-        "row": np.concatenate([rows for _, rows in marks.values()]),
-    }
-    buffer = io.BytesIO()
-    pq.write_table(pa.table(columns), buffer, compression="zstd")
-    return buffer.getvalue()
+def _rows(cls: type[T], rows: Sequence[Mapping[str, Any]]) -> tuple[T, ...]:
+    return tuple(_row(cls, row) for row in rows)
+
+
+def _row(cls: type[T], row: Mapping[str, Any]) -> T:
+    names = [field.name for field in fields(cls)]  # type: ignore[arg-type]  # each is a dataclass
+    values = {name: row[name] for name in names}
+    return cls(**{name: tuple(v) if isinstance(v, list) else v for name, v in values.items()})

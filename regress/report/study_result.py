@@ -10,12 +10,15 @@ import pandas as pd
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from regress.comparison import Comparison
+from regress.comparison import Comparison, RelativeEfficiency
 from regress.errors import InputError, nearest
 from regress.estimators.published import PublishedCheck
-from regress.estimators.references import Reference, RelativeEfficiency
+from regress.estimators.references import Reference
 from regress.metrics.results import sort_results
 from regress.metrics.summary import TrialSummary
+from regress.report.html import render_html
+from regress.report.outcome import Outcome
+from regress.report.tables import outcome_blocks
 from regress.study import Study
 
 if TYPE_CHECKING:
@@ -82,7 +85,7 @@ class StudyResult:
     @cached_property
     def best(self) -> pd.DataFrame:
         """A row for each contamination: the best trial by the metric that ranks, with its quantiles."""
-        return pd.DataFrame([asdict(best) for best in self.comparison.best])
+        return pd.DataFrame([asdict(row) for row in self.outcome.best])
 
     @cached_property
     def order_effects(self) -> pd.DataFrame:
@@ -91,7 +94,12 @@ class StudyResult:
         `log_ratio` is the median of log(error / shuffled's) over replicates, `lo` and `hi` its 95 %
         interval, `p_holm` the adjusted p of a Wilcoxon signed-rank test (Holm).
         """
-        return pd.DataFrame([asdict(effect) for effect in self.comparison.orders])
+        return pd.DataFrame([asdict(row) for row in self.outcome.orders])
+
+    @cached_property
+    def outcome(self) -> Outcome:
+        """What came of the study, as typed records."""
+        return Outcome.of(self.study, self.comparison, self.efficiencies, self.published)
 
     @property
     def plots(self) -> list[str]:
@@ -115,6 +123,9 @@ class StudyResult:
         from regress.plots.study_figures import study_figures
 
         return study_figures(self.study, self.summaries, self.comparison.orders, self.efficiencies)
+
+    def _repr_html_(self) -> str:
+        return render_html(outcome_blocks(self.outcome))
 
 
 def _fields(summary: TrialSummary) -> dict[str, object]:

@@ -4,13 +4,13 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from regress.report.format import cell
+from regress.report.outcome import Outcome
 from regress.rerun.bits import differences
 from regress.rerun.environment_changes import changed_files, changes
 from regress.rerun.recorded import Record
 from regress.rerun.rows import align
 
-Side = tuple[Record, Mapping[str, Any]]  # and its outcome, as `regress run --json` has it
+Side = tuple[Record, Outcome]
 
 
 def apart(one: Side, other: Side) -> dict[str, Any]:
@@ -39,8 +39,8 @@ def _fields(one: Record, other: Record) -> dict[str, list[Any]]:
     return _unequal(*fields)
 
 
-def _outcomes(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, list[Any]]:
-    """The winner of each contamination and how many trials diverged, where they differ."""
+def _outcomes(one: Outcome, other: Outcome) -> dict[str, list[Any]]:
+    """Return the winner of each contamination and the number of diverged trials, where they differ."""
     return _unequal(_headline(one), _headline(other))
 
 
@@ -49,9 +49,10 @@ def _unequal(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, list
     return {name: [one.get(name), other.get(name)] for name in names if one.get(name) != other.get(name)}
 
 
-def _headline(outcome: Mapping[str, Any]) -> dict[str, Any]:
+def _headline(outcome: Outcome) -> dict[str, Any]:
     best = {
-        f"best under {row['contamination']}": f"{row['median']:.6g} ({', '.join(cell(row)[1:])})"
-        for row in outcome["best"]
+        f"best under {row.contamination}": f"{row.median:.6g}"
+        f" ({row.loss}, {row.lr:g}, {row.sigma:g}, {row.batch_size})"
+        for row in outcome.best
     }
-    return {**best, "trials that diverged": outcome["diverged_trials"]}
+    return {**best, "trials that diverged": outcome.diverged_trials}

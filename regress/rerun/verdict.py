@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any
 
-from regress.report.format import number
+from regress.report.format import format_number
 from regress.rerun.bits import Differences
 from regress.rerun.controls import Control
 from regress.rerun.environment_changes import Change
@@ -124,11 +124,11 @@ def judge_tolerance(off: Deviations, study: Study) -> Finding:
     if not outside:
         return Finding(
             Verdict.HOLDS,
-            f"{_trials(len(off.judged))} within {terms}, at most {number(off.most)} of it{aside}",
+            f"{_trials(len(off.judged))} within {terms}, at most {format_number(off.most)} of it{aside}",
         )
     return Finding(
         Verdict.DRIFTED,
-        f"{len(outside):,} of {_trials(len(off.judged))} outside {terms}; most by {number(off.most)}"
+        f"{len(outside):,} of {_trials(len(off.judged))} outside {terms}; most by {format_number(off.most)}"
         f" times it: {label(study, outside[0])}{aside}",
     )
 
@@ -151,8 +151,8 @@ def judge_statistics(shifts: Sequence[Shift], replicates: int | None, study: Stu
     return Finding(
         Verdict.DRIFTED,
         f"{_trials(len(found))} distributed otherwise (p < {ALPHA:g}; {terms}), the surest"
-        f" {label(study, first.trial)}: median error {number(first.recorded)}, now {number(first.fresh)},"
-        f" p {first.p_holm:.1g}",
+        f" {label(study, first.trial)}: median error {format_number(first.recorded)},"
+        f" now {format_number(first.fresh)}, p {first.p_holm:.1g}",
     )
 
 

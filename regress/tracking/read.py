@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -19,9 +18,9 @@ from mlflow.exceptions import MlflowException
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
 from regress.errors import InputError
-from regress.metrics.table import history_names
+from regress.metrics.table import METRICS, history_names
 from regress.problems import Table
-from regress.report.format import RANKINGS, final_metric
+from regress.report.outcome import Outcome
 from regress.rerun.recorded import Record
 from regress.rerun.rows import rows as as_rows
 from regress.study import Study
@@ -165,18 +164,12 @@ def hours_since(moment: str | None) -> float | None:
         return None
 
 
-def comparison(store: Store, execution: Run) -> dict[str, Any]:
-    """The outcome that `regress run` left, as in its --json; raises InputError where it is missing."""
+def recorded_outcome(store: Store, execution: Run) -> Outcome:
+    """Return the outcome of an execution; raise InputError where it is missing or unreadable."""
     try:
-        content = json.loads(artifact(store, execution, "comparison.json"))
-    except ValueError:
+        return Outcome.from_json(json.loads(artifact(store, execution, "comparison.json")))
+    except (ValueError, KeyError, TypeError):
         raise InputError(f"RUN: {_shown(execution)} has no readable comparison.json") from None
-    return {
-        "study_run_id": execution.info.run_id,
-        "experiment_id": execution.info.experiment_id,
-        "tracking_uri": store.uri,
-        **content,
-    }
 
 
 def trials(store: Store, execution: Run) -> list[Fields]:
@@ -199,8 +192,9 @@ def trials(store: Store, execution: Run) -> list[Fields]:
     if not rows:
         raise InputError(f"RUN: {parent} ({execution.info.status}) has no trials")
     known = {name for row in rows for name in row}
-    ranking = next((metric for metric in map(final_metric, RANKINGS) if metric in known), None)
-    return arrange(rows, ranking) if ranking else rows
+    ranking = [metric.final_name for metric in METRICS.values() if metric.ranks]
+    recorded = [name for name in ranking if name in known]
+    return arrange(rows, recorded[-1]) if recorded else rows
 
 
 def as_csv(rows: Sequence[Fields]) -> str:

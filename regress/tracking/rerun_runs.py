@@ -11,7 +11,7 @@ import pandas as pd
 from mlflow.entities import Run
 from mlflow.utils.mlflow_tags import MLFLOW_RUN_NOTE
 
-from regress.report.outcome import as_json
+from regress.report.json import to_json
 from regress.rerun.drift_figure import drift_plot
 from regress.rerun.recorded import Record
 from regress.rerun.verdict import Report, Verdict, markdown
@@ -52,7 +52,7 @@ def finish_rerun(rerun: Execution, report: Report, environment: bytes, seconds: 
     """The verdict, the differences and their figure, as artifacts, metrics, description and tags."""
     client, address = rerun.store.client, rerun.store.run_address(rerun.experiment_id, report.run_id)
     text = markdown(report, address)
-    content = as_json({"rerun_id": rerun.run_id, **report.as_json()})
+    content = to_json({"rerun_id": rerun.run_id, **report.as_json()})
     attach(
         rerun,
         {"verdict.json": content.encode(), "verdict.md": text.encode(), "environment.json": environment},

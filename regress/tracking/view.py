@@ -5,7 +5,7 @@ holds the page's state as JSON. The state here was read off 3.17's own and is tr
 """
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -14,7 +14,10 @@ from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import RESOURCE_DOES_NOT_EXIST, ErrorCode
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NOTE
 
-from regress.report.format import RANKINGS, Effect, cell, final_metric, number, ratio, span, strongest, sure
+from regress.metrics.table import METRICS, final_metric, listed_names
+from regress.report.markdown import render_markdown
+from regress.report.outcome import Outcome
+from regress.report.tables import description_blocks
 from regress.study import Study
 from regress.tracking.record import Execution
 from regress.tracking.retry import retry_on_disconnect
@@ -26,13 +29,12 @@ SLOW = 500  # runs on the page from which on it gets slow
 _SHARED = "mlflow.sharedViewState."
 _OURS = f"{_SHARED}regress-"
 _AXES = ("loss", "lr", "sigma", "order", "contamination")
-_COLUMNS = ("diverged_fraction", "excess_risk", "epochs_to_tolerance")
 _ROWS = 8  # of each table in the description
 _NOTE_LIMIT = 8000  # characters of a tag's value
 
 
 @retry_on_disconnect
-def present(execution: Execution, study: Study, outcome: Mapping[str, Any]) -> None:
+def present(execution: Execution, study: Study, outcome: Outcome) -> None:
     """Gives the execution its view and its description, and removes the views that newer ones replace."""
     client, experiment_id, run_id = execution.store.client, execution.experiment_id, execution.run_id
     state = json.dumps(view_state(study, run_id), separators=(",", ":"))
@@ -56,7 +58,7 @@ def view_state(study: Study, run_id: str) -> dict[str, Any]:
     metric = final_metric(study.problem.ranking)
     axes = [*_AXES, *(["batch_size"] if len(study.batch_sizes) > 1 else [])]
     columns = [f"params.`{name}`" for name in axes]
-    columns += [f"metrics.`{name}`" for name in (metric, *_COLUMNS)]
+    columns += [f"metrics.`{name}`" for name in _metric_columns(metric)]
     return {
         "searchFilter": f"tags.`{MLFLOW_PARENT_RUN_ID}` = '{run_id}' and tags.`regress.kind` = 'trial'",
         "orderByKey": f"metrics.`{metric}`",
@@ -80,66 +82,17 @@ def view_state(study: Study, run_id: str) -> dict[str, Any]:
     }
 
 
-def description(outcome: Mapping[str, Any], view_page: str) -> str:
-    """The outcome in Markdown for the head of the run's page, with a link to its view."""
-    trials = outcome["trials"]
-    lines = [f"[Compare its {trials:,} trials]({view_page}){_caveat(trials)}.", ""]
-    if outcome["best"]:
-        first = outcome["best"][0]
-        title = f"Best {first['order']} trial by median {RANKINGS[first['metric']]}"
-        lines += [f"{title}, over {outcome['replicates']:,} replicates:", ""]
-        lines += _table(
-            ("contamination", "loss", "lr", "sigma", "batch", "median", "5–95 %"),
-            [
-                (*cell(row), number(row["median"]), span(number(row["q05"]), number(row["q95"])))
-                for row in outcome["best"]
-            ],
-        )
-    else:
-        lines += ["Of the trials that are ranked none stayed finite.", ""]
-    if outcome["diverged"]:
-        lines += ["Diverged, in at least one replicate:", ""]
-        lines += _table(
-            ("contamination", "loss", "trials", "from lr"),
-            [
-                (
-                    row["contamination"],
-                    row["loss"],
-                    f"{row['diverged']} of {row['trials']}",
-                    f"{row['from_lr']:g}",
-                )
-                for row in outcome["diverged"]
-            ],
-        )
-    else:
-        lines += ["Nothing diverged.", ""]
-    if outcome["orders"]:
-        lines += _order_lines(outcome["orders"])
-    return "\n".join(lines)[:_NOTE_LIMIT].rsplit("\n", 1)[0]
+def description(outcome: Outcome, view_page: str) -> str:
+    """Return the outcome in Markdown for the head of the run's page, with a link to its view."""
+    link = f"[Compare its {outcome.trials:,} trials]({view_page}){_caveat(outcome.trials)}.\n\n"
+    text = link + render_markdown(description_blocks(outcome), most_rows=_ROWS)
+    return text[:_NOTE_LIMIT].rsplit("\n", 1)[0]
 
 
-def _order_lines(effects: Sequence[Effect]) -> list[str]:
-    found = sure(effects)
-    raised = sum(row["log_ratio"] > 0 for row in found)
-    if not found:
-        return [f"An order changed the error in none of {len(effects)} cells (Holm p < .05).", ""]
-    return [
-        f"An order changed the error in {len(found)} of {len(effects)} cells (Holm p < .05), raised it in"
-        f" {raised}, lowered it in {len(found) - raised}; the strongest:",
-        "",
-        *_table(
-            ("order", "contamination", "loss", "lr", "sigma", "batch", "× shuffled's", "95 %"),
-            [
-                (
-                    row["order"],
-                    *cell(row),
-                    ratio(row["log_ratio"]),
-                    span(ratio(row["lo"]), ratio(row["hi"])),
-                )
-                for row in strongest(found, _ROWS)
-            ],
-        ),
-    ]
+def _metric_columns(ranking: str) -> list[str]:
+    """Return the metric that ranks, and those that are listed beside it."""
+    others = {metric.final_name for metric in METRICS.values() if metric.ranks}
+    return [ranking, *(name for name in listed_names() if name not in others)]
 
 
 def _caveat(trials: int) -> str:
@@ -147,14 +100,6 @@ def _caveat(trials: int) -> str:
         return ""
     slow = f", and gets slow past some {SLOW}: `plots/` has them all" if trials > SLOW else ""
     return f": the page opens on the best {PAGE}, loads more below its list{slow}"
-
-
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    """Markdown of the first rows, with a line on how many more there are."""
-    shown = (head, ["---"] * len(head), *rows[:_ROWS])
-    lines = ["| " + " | ".join(text.replace("|", "\\|") for text in row) + " |" for row in shown]
-    more = len(rows) - _ROWS
-    return [*lines, "", *([f"and {more} more in `comparison.json`", ""] if more > 0 else [])]
 
 
 def _view_page(experiment_id: str, run_id: str) -> str:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from regress.comparison import Best
+from regress.comparison import Best, compare_with_references, relative_efficiency
 from regress.contaminations import Clean, Contamination, Single, Vertical
 from regress.estimators import references as module
 from regress.estimators.optimum import converged_fit
@@ -21,11 +21,9 @@ from regress.estimators.references import (
     OLS,
     Estimator,
     Reference,
-    compare_with_references,
     estimators,
     fit,
     fit_references,
-    relative_efficiency,
 )
 from regress.losses import L1
 from regress.problems import Data, Linear, Ohm, Planck, Problem, Table
@@ -334,7 +332,7 @@ def test_a_reference_stands_beside_the_best_trial_of_its_contamination() -> None
     winner = summary([0.1, 0.2, 0.4], contamination=line, loss="l1")
     winner.finals["excess_risk"] = fitted[0].quantiles("excess_risk")
     other = summary([5.0, 5.0, 5.0], contamination=line, loss="l2")
-    best = Best(line, "l1", 0.03, 0.01, "shuffled", 32, "param_error", 0.2, 0.1, 0.4)
+    best = Best(winner.trial, "param_error", 0.2, 0.1, 0.4)
     for row, reference in zip(
         compare_with_references(fitted, [other, winner], [best]), fitted, strict=True
     ):

@@ -10,9 +10,8 @@ from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from PIL import Image
 
-from regress.comparison import compare
+from regress.comparison import RelativeEfficiency, compare
 from regress.contaminations import Clean, GrossError, HeavyTails, Vertical
-from regress.estimators.references import RelativeEfficiency
 from regress.metrics.summary import TrialSummary
 from regress.plots import study_plots
 from regress.plots.breakdown import breakdown, shares

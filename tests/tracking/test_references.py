@@ -151,6 +151,6 @@ def test_stackloss_is_held_against_its_published_fits(
     capsys.readouterr()
     assert execute(["show"]) == 0
     shown = capsys.readouterr().out
-    assert "Beside the field's own estimators: median |residual| on held-out rows" in shown
+    assert "Compared with reference estimators: median |residual| on held-out rows" in shown
     assert "4 of 4 agree" in shown
     assert "-41.02653" in shown  # R's
