@@ -1,4 +1,4 @@
-"""Trains many models at once."""
+"""Minibatch SGD of many models at once, and their losses and residuals."""
 
 from regress.fleet.engines import mean_loss, residuals, train
 from regress.fleet.lane import Lane, Trajectory

@@ -11,7 +11,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from regress.fleet.tiles import tiles
+from regress.fleet.tiles import split_into_tiles
 from regress.kernels import WIDTH
 from regress.kernels.compiler import Dtype, load_elementwise
 from regress.losses import LOSSES, Loss, Tuned
@@ -69,7 +69,7 @@ def test_a_scalar_form_has_the_same_bits_compiled_as_in_python(loss: Loss) -> No
 def test_each_lane_has_one_slot_and_each_slot_one_stream(streams: int, lanes: int) -> None:
     numbers = 1 + np.arange(lanes * streams).reshape(lanes, streams)
     read = np.zeros_like(numbers)
-    for tile in tiles(streams, lanes):
+    for tile in split_into_tiles(streams, lanes):
         placed = tile.place(numbers)
         assert placed.shape[1:] == tile.source.shape == (WIDTH,)
         is_used = placed > 0
@@ -82,7 +82,7 @@ def test_each_lane_has_one_slot_and_each_slot_one_stream(streams: int, lanes: in
 
 @given(st.integers(1, 70), st.integers(1, 40))
 def test_at_least_a_third_of_the_slots_is_used_unless_one_tile_suffices(streams: int, lanes: int) -> None:
-    used = sum(tile.layers * WIDTH for tile in tiles(streams, lanes))
+    used = sum(tile.layers * WIDTH for tile in split_into_tiles(streams, lanes))
     assert used <= max(3 * streams * lanes, WIDTH)
 
 
