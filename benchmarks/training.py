@@ -93,7 +93,7 @@ def sgd_regressor_fit(data: Data, replicate: int, lr: float) -> SGDRegressor:
 
 
 def _fleet(data: Data, work: Work, threads: int = 1) -> Callable[[], object]:
-    """Return a call that trains all our models: shuffle the rows, as the peers do, then run each shard."""
+    """All our fits: the rows are shuffled, which the peers do too, then shard by shard `work` is done."""
     cut = shards(STUDY)
 
     def call() -> None:
