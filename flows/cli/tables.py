@@ -17,7 +17,7 @@ from rich.progress import (
 )
 from rich.table import Table
 
-from regress.kernels.compiler import are_on_disk
+from regress.kernels.compiler import are_kernels_cached
 from regress.report.format import RANKINGS, cell, number, ratio, span, strongest, sure
 from tasks.progress import Listener, Unit
 
@@ -52,7 +52,7 @@ def progress(console: Console, totals: Mapping[Unit, int]) -> Iterator[Listener]
         tasks = {
             unit: bars.add_task(f"{unit} {_DONE[unit]}", total=total) for unit, total in totals.items()
         }
-        compiling = None if are_on_disk() else bars.add_task(_COMPILING, total=None)
+        compiling = None if are_kernels_cached() else bars.add_task(_COMPILING, total=None)
 
         def advance(unit: Unit, count: int) -> None:
             if compiling is not None:
@@ -64,7 +64,7 @@ def progress(console: Console, totals: Mapping[Unit, int]) -> Iterator[Listener]
 
 def _plain(console: Console, totals: Mapping[Unit, int]) -> Listener:
     done = dict.fromkeys(totals, 0)
-    if not are_on_disk():
+    if not are_kernels_cached():
         console.print(_COMPILING)
 
     def advance(unit: Unit, count: int) -> None:

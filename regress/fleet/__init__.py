@@ -2,16 +2,16 @@
 
 from regress.fleet.engines import mean_loss, residuals, train
 from regress.fleet.lane import Lane, Trajectory
-from regress.fleet.rearrange import LastEpoch, Rearrangement, Standing
+from regress.fleet.rearrange import EpochInputs, PreviousEpoch, Rearrangement
 from regress.fleet.schedule import Reduction, Schedule, Tail
 
 __all__ = [
+    "EpochInputs",
     "Lane",
-    "LastEpoch",
+    "PreviousEpoch",
     "Rearrangement",
     "Reduction",
     "Schedule",
-    "Standing",
     "Tail",
     "Trajectory",
     "mean_loss",

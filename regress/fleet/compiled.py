@@ -7,10 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from regress.fleet.lane import Training
-from regress.fleet.rearrange import LastEpoch, Rearrangement, Standing
+from regress.fleet.rearrange import EpochInputs, PreviousEpoch, Rearrangement
 from regress.fleet.tiles import Tile, split_into_tiles
 from regress.kernels import WIDTH
-from regress.kernels.compiler import Compiled, Dtype, Kernels, load, load_elementwise
+from regress.kernels.compiler import Compiled, Dtype, Kernels, load_elementwise, load_kernels
 from regress.losses import Loss
 from regress.problems.model import Model
 
@@ -32,7 +32,7 @@ class Engine:
     is_scaled: bool
 
 
-def compiled_engine(
+def load_engine(
     model: Model, loss: Loss, dtype: np.dtype[Any], part: Literal["rho", "psi"]
 ) -> Engine | None:
     """Return the engine that trains a model by psi or measures it by rho, or None where torch does.
@@ -44,7 +44,7 @@ def compiled_engine(
     if not model.is_linear or form is None:
         return None
     name: Dtype = "float32" if dtype == np.float32 else "float64"
-    kernels = load(name)
+    kernels = load_kernels(name)
     apply = load_elementwise(getattr(form, part), len(loss.constants), name)
     if kernels is None or apply is None:
         return None
@@ -182,7 +182,7 @@ class _RearrangedDescents:
     ) -> None:
         """Select lane `lanes[g]` on stream `source[g]` of the training, for g < G."""
         self.rows, self.source = training.rows, source
-        self.last: LastEpoch | None = None
+        self.previous: PreviousEpoch | None = None
         self.tiles = list(split_into_tiles(len(source), 1))
         # In these tiles every lane is a stream of its own, since no two lanes share an order.
         start, lrs = training.start[lanes, source][None], training.lrs[lanes][None]
@@ -193,13 +193,13 @@ class _RearrangedDescents:
     def run_epoch(self, drawn: Permutations, rearrangement: Rearrangement) -> Numbers:
         """Return the parameters (G, P) after an epoch for which the streams drew `drawn` (G, n)."""
         if rearrangement.by == "residuals":
-            order = rearrangement.order(Standing(drawn, self._residuals(), None))
+            order = rearrangement.order(EpochInputs(drawn, self._residuals(), None))
             return self._run(_as_kernel_argument(order), None)
-        order = _as_kernel_argument(rearrangement.order(Standing(drawn, None, self.last)))
+        order = _as_kernel_argument(rearrangement.order(EpochInputs(drawn, None, self.previous)))
         gradients = np.zeros((order.shape[1], self.rows.shape[2] - 1, len(order)), self.rows.dtype)
         params = self._run(order, gradients)
-        before = np.zeros_like(params.T) if self.last is None else self.last.mean
-        self.last = LastEpoch(order, gradients, before)
+        mean_before = np.zeros_like(params.T) if self.previous is None else self.previous.mean
+        self.previous = PreviousEpoch(order, gradients, mean_before)
         return params
 
     @property

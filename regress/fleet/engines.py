@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from regress.fleet.compiled import (
     Engine,
-    compiled_engine,
+    load_engine,
     mean_loss_compiled,
     residuals_compiled,
     train_compiled,
@@ -22,7 +22,7 @@ from regress.fleet.general import mean_loss_general, residuals_general, train_ge
 from regress.fleet.lane import Lane, Training, Trajectory
 from regress.fleet.rearrange import Rearrangement
 from regress.fleet.schedule import Schedule
-from regress.kernels.compiler import load
+from regress.kernels.compiler import load_kernels
 from regress.losses import Loss
 from regress.problems.model import Model
 
@@ -89,7 +89,7 @@ def train(
     lrs = np.array([lane.lr for lane in lanes])
     for loss, indices in _group_by_loss([lane.loss for lane in lanes]):
         training = Training(numbers, orders, start[indices], lrs[indices], schedule, scales.get(loss))
-        engine = compiled_engine(model, loss, numbers.dtype, "psi")
+        engine = load_engine(model, loss, numbers.dtype, "psi")
         params[:, indices], first_nonfinite[indices] = (
             train_compiled(engine, training, rearrangement)
             if engine
@@ -111,7 +111,7 @@ def mean_loss(
     result = np.empty(params.shape[:3])
     for loss, indices in _group_by_loss(losses):
         flat, scale = params[:, indices].reshape(-1, replicates, size), scales.get(loss)
-        engine: Engine | None = compiled_engine(model, loss, params.dtype, "rho")
+        engine: Engine | None = load_engine(model, loss, params.dtype, "rho")
         means = (
             mean_loss_compiled(engine, rows.contiguous().numpy(), flat, scale)
             if engine
@@ -124,7 +124,7 @@ def mean_loss(
 
 def residuals(model: Model, rows: torch.Tensor, params: Floats) -> Floats:
     """Return prediction minus target (L, R, n) of rows (R, n, C) at parameters (L, R, P), in float64."""
-    kernels = load("float64") if model.is_linear else None
+    kernels = load_kernels("float64") if model.is_linear else None
     if kernels is None:
         return residuals_general(model, rows, params)
     return residuals_compiled(kernels, rows.contiguous().numpy(), params)

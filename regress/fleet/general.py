@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from regress.fleet.lane import Training
-from regress.fleet.rearrange import LastEpoch, Rearrangement, Standing
+from regress.fleet.rearrange import EpochInputs, PreviousEpoch, Rearrangement
 from regress.fleet.schedule import Schedule
 from regress.losses import Loss, scaled_psi, scaled_rho
 from regress.problems.model import Model, Psi, sum_rows
@@ -175,19 +175,20 @@ def _run_epochs(
     descent: _Descent, rows: torch.Tensor, orders: Permutations, rearrangement: Rearrangement | None
 ) -> Iterator[int]:
     """Run the epochs of `orders` (G, E, n) on rows (G, n, C); yield the index of each after it."""
-    last = None
+    previous = None
     for epoch, drawn in enumerate(orders.swapaxes(0, 1)):
         if rearrangement is None:
             descent.run_epoch(_sort_rows(rows, drawn))
         elif rearrangement.by == "residuals":
             residual = descent.residual(rows).numpy()
-            descent.run_epoch(_sort_rows(rows, rearrangement.order(Standing(drawn, residual, None))))
+            descent.run_epoch(_sort_rows(rows, rearrangement.order(EpochInputs(drawn, residual, None))))
         else:
-            order = rearrangement.order(Standing(drawn, None, last))
+            order = rearrangement.order(EpochInputs(drawn, None, previous))
             row_gradients = rows.new_zeros(*order.shape, descent.model.parameters)
             descent.run_checked_epoch(_sort_rows(rows, order), row_gradients)
             gradients = row_gradients.permute(1, 2, 0).contiguous().numpy()
-            last = LastEpoch(order, gradients, np.zeros_like(gradients[0]) if last is None else last.mean)
+            mean_before = np.zeros_like(gradients[0]) if previous is None else previous.mean
+            previous = PreviousEpoch(order, gradients, mean_before)
         yield epoch
 
 

@@ -14,7 +14,7 @@ Numbers = NDArray[Any]  # in the training dtype
 
 
 @dataclass(frozen=True)
-class LastEpoch:
+class PreviousEpoch:
     """The gradients that G lanes recorded in the previous epoch.
 
     `gradients[j]` is the gradient of the row visited j-th, at the parameters when it was visited; it is 0
@@ -33,20 +33,20 @@ class LastEpoch:
 
 
 @dataclass(frozen=True)
-class Standing:
+class EpochInputs:
     """The inputs from which G lanes order an epoch of n rows.
 
-    `residual` is None unless the rearrangement is by residuals, `last` unless it is by gradients.
+    `residual` is None unless the rearrangement is by residuals, `previous` unless it is by gradients.
     """
 
     drawn: Permutations  # (G, n) the order that the lane's stream drew for this epoch
     residual: Numbers | None  # (G, n) prediction minus target, of the rows as they are stored
-    last: LastEpoch | None  # None in the first epoch as well
+    previous: PreviousEpoch | None  # None in the first epoch as well
 
 
 @dataclass(frozen=True)
 class Rearrangement:
     """A rule by which lanes order each epoch, and the quantity that it depends on."""
 
-    order: Callable[[Standing], Permutations]
+    order: Callable[[EpochInputs], Permutations]
     by: Literal["residuals", "gradients"]

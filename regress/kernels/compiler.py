@@ -38,10 +38,10 @@ class Kernels:
     place_at_ends: Compiled
 
 
-def load(dtype: Dtype) -> Kernels | None:
+def load_kernels(dtype: Dtype) -> Kernels | None:
     """Return the kernels for `dtype`, or None where this machine cannot compile them."""
     with _lock:
-        return _load(dtype)
+        return _load_kernels(dtype)
 
 
 def load_elementwise(function: Callable[..., float], constants: int, dtype: Dtype) -> Compiled | None:
@@ -53,12 +53,12 @@ def load_elementwise(function: Callable[..., float], constants: int, dtype: Dtyp
         return _load_elementwise(function, constants, dtype)
 
 
-def describe() -> str:
+def describe_engine() -> str:
     """Return what trains linear models on this machine: `numba` and its version, or `torch`."""
-    return "torch" if load("float64") is None else f"numba {version('numba')}"
+    return "torch" if load_kernels("float64") is None else f"numba {version('numba')}"
 
 
-def are_on_disk() -> bool:
+def are_kernels_cached() -> bool:
     """Return whether kernels of this version of the sources are in this machine's cache."""
     try:
         return any((home() / "kernels" / _sources_digest()).rglob("*.nbc"))
@@ -80,7 +80,7 @@ def _is_numba_usable() -> bool:
 
 
 @lru_cache
-def _load(dtype: Dtype) -> Kernels | None:
+def _load_kernels(dtype: Dtype) -> Kernels | None:
     if not _is_numba_usable():
         return None
     try:

@@ -20,9 +20,9 @@ from regress.numerics.normal import inverse_normal
 Floats = NDArray[np.float64]
 
 
-def bits(n: int, seed: int, purpose: str, replicate: int = 0, index: int = 0) -> NDArray[np.uint64]:
+def random_words(n: int, seed: int, purpose: str, replicate: int = 0, index: int = 0) -> NDArray[np.uint64]:
     """Return `n` raw 64-bit words (n,) of the stream (seed, purpose, replicate, index)."""
-    return _thread.bits(n, seed, _word(purpose), replicate, index)
+    return _generator.random_words(n, seed, _word(purpose), replicate, index)
 
 
 @lru_cache
@@ -46,14 +46,14 @@ class _Generator(local):
             "uinteger": 0,
         }
 
-    def bits(self, n: int, seed: int, word: int, replicate: int, index: int) -> NDArray[np.uint64]:
+    def random_words(self, n: int, seed: int, word: int, replicate: int, index: int) -> NDArray[np.uint64]:
         self.counter[2], self.counter[3] = index, replicate
         self.key[0], self.key[1] = seed, word
         self.philox.state = self.state
         return self.philox.random_raw(n)
 
 
-_thread = _Generator()
+_generator = _Generator()
 
 
 def uniforms(n: int, seed: int, purpose: str, replicate: int = 0, index: int = 0) -> Floats:
@@ -62,7 +62,7 @@ def uniforms(n: int, seed: int, purpose: str, replicate: int = 0, index: int = 0
     Each is the midpoint of one of 2**52 cells of equal width.
     """
     # 52 bits, not 53: the midpoint of the last of 2**53 cells would round to 1.
-    cells = bits(n, seed, purpose, replicate, index) >> np.uint64(12)
+    cells = random_words(n, seed, purpose, replicate, index) >> np.uint64(12)
     return (cells.astype(np.float64) + 0.5) * 2.0**-52
 
 
@@ -88,7 +88,7 @@ def permutations(
     words = np.empty((len(replicates), len(indices), n), np.uint64)
     for row, replicate in zip(words, replicates, strict=True):
         for target, index in zip(row, indices, strict=True):
-            target[:] = bits(n, seed, purpose, replicate, index)
+            target[:] = random_words(n, seed, purpose, replicate, index)
     # The lowest bits of each word are replaced by its index: sorting values takes half as long as argsort,
     # and no two values are equal.
     mask = np.uint64((1 << max(n - 1, 0).bit_length()) - 1)

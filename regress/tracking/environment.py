@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from regress.kernels.compiler import describe
+from regress.kernels.compiler import describe_engine
 from regress.numerics.threads import one_thread
 
 _PACKAGES = (
@@ -64,7 +64,7 @@ def environment() -> dict[str, Any]:
         "vector_instructions": _vector_instructions(),
         "switches": " ".join(f"{name}={os.environ[name]}" for name in _SWITCHES if name in os.environ),
         "cpus": os.cpu_count(),
-        "engine": describe(),
+        "engine": describe_engine(),
         "code": code_digest(),
         "files": file_digests(),
         "git": git_state(),

@@ -64,7 +64,7 @@ def parse(line: object, kind: str, table: Mapping[str, type[F]]) -> F:
     return _construct(table[name], kind, _arguments(match["arguments"] or "", line, kind))
 
 
-def pattern(table: Mapping[str, type[Form]]) -> str:
+def schema_pattern(table: Mapping[str, type[Form]]) -> str:
     """Return a regular expression for JSON schemas: the names of `table`, with or without arguments."""
     return rf"^\s*({'|'.join(table)})\s*(\([\s\S]*\))?\s*$"
 

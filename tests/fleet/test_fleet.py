@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from regress.estimators.optimum import ols
 from regress.fleet import Lane, Schedule, Trajectory, general, train
-from regress.fleet.compiled import compiled_engine
+from regress.fleet.compiled import load_engine
 from regress.losses import L1, L2, LOSSES, Huber, Loss, SmoothL1
 from regress.problems import Model, Planck, Table
 from regress.problems.affine import Affine
@@ -145,7 +145,7 @@ def test_both_engines_agree_to_rounding(arguments: Arguments) -> None:
     dtype = arguments["rows"].dtype
     compiled = train(**arguments)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("regress.fleet.engines.compiled_engine", lambda *_: None)
+        patch.setattr("regress.fleet.engines.load_engine", lambda *_: None)
         by_torch = train(**arguments)
     is_stable = np.array([lane.lr <= 0.1 for lane in arguments["lanes"]])
     if arguments["schedule"].reduction == "sum" or not is_stable.any():
@@ -168,10 +168,10 @@ def test_both_engines_agree_for_each_loss(loss: Loss, features: int) -> None:
     )
     compiled = train(**arguments)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("regress.fleet.engines.compiled_engine", lambda *_: None)
+        patch.setattr("regress.fleet.engines.load_engine", lambda *_: None)
         by_torch = train(**arguments)
     torch.testing.assert_close(compiled.params, by_torch.params, rtol=1e-12, atol=1e-12)
-    engine = compiled_engine(arguments["model"], loss, np.dtype(np.float64), "psi")
+    engine = load_engine(arguments["model"], loss, np.dtype(np.float64), "psi")
     assert (engine is None) == (loss.scalar_form is None)
 
 

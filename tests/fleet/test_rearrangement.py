@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from regress.estimators.optimum import ols
-from regress.fleet import Lane, LastEpoch, Schedule, Standing, Trajectory, compiled, general, train
+from regress.fleet import EpochInputs, Lane, PreviousEpoch, Schedule, Trajectory, compiled, general, train
 from regress.losses import L1, L2, Huber
 from regress.orders import (
     EasyToHard,
@@ -172,8 +172,8 @@ def test_balancing_keeps_partial_sums_below_those_of_reshuffling(order: Order) -
     visited = drawn
     for _ in range(5):  # partial sums get smaller from epoch to epoch
         visited_gradients = np.take_along_axis(gradients, visited[..., None], axis=1)
-        previous = LastEpoch(visited, visited_gradients.transpose(1, 2, 0).copy(), mean)
-        visited = rearrangement.order(Standing(drawn, None, previous))
+        previous = PreviousEpoch(visited, visited_gradients.transpose(1, 2, 0).copy(), mean)
+        visited = rearrangement.order(EpochInputs(drawn, None, previous))
     assert (np.sort(visited, axis=1) == np.arange(500)).all()
     balanced_sums = [largest_partial_sum(g, o) for g, o in zip(gradients, visited, strict=True)]
     shuffled_sums = [largest_partial_sum(g, o) for g, o in zip(gradients, drawn, strict=True)]
@@ -184,10 +184,10 @@ def test_balancing_a_worked_example() -> None:
     # s = 0: row 4 left, s = 1: row 1 right, s = 0: row 3 left, s = -2: row 0 left, s = -1: row 2 left.
     gradients = np.array([1.0, 1.0, -2.0, 1.0, 1.0]).reshape(5, 1, 1)
     visited = np.array([[4, 1, 3, 0, 2]])
-    standing = Standing(visited, None, LastEpoch(visited, gradients, np.zeros((1, 1))))
-    assert Grab().rearrangement(2).order(standing).tolist() == [[4, 3, 0, 2, 1]]
+    inputs = EpochInputs(visited, None, PreviousEpoch(visited, gradients, np.zeros((1, 1))))
+    assert Grab().rearrangement(2).order(inputs).tolist() == [[4, 3, 0, 2, 1]]
     # Pair (4, 1): d = 0, so 4 goes left; pair (3, 0): d = -3 and s = 0, so 3 goes left; 2 has no partner.
-    assert PairBalance().rearrangement(2).order(standing).tolist() == [[4, 3, 2, 0, 1]]
+    assert PairBalance().rearrangement(2).order(inputs).tolist() == [[4, 3, 2, 0, 1]]
 
 
 def test_the_first_epoch_of_a_balanced_order_is_shuffled() -> None:

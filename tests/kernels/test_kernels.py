@@ -97,12 +97,12 @@ RUN = """
 import json, logging
 from tests.helpers import execute
 from tests.metrics.test_results import study
-from regress.kernels.compiler import are_on_disk, describe
+from regress.kernels.compiler import are_kernels_cached, describe_engine
 
-before = are_on_disk()
+before = are_kernels_cached()
 table = execute(study())[0].table.to_pandas()
 digests, errors = table.params_digest.tolist(), table.param_error.tolist()
-print(json.dumps([describe(), before, are_on_disk(), digests, errors]))
+print(json.dumps([describe_engine(), before, are_kernels_cached(), digests, errors]))
 """
 WITHOUT_NUMBA = "sys.modules['numba'] = None\n"
 

@@ -51,18 +51,18 @@ def test_raw_words_are_philox_under_the_keys(seed: int, purpose: str, replicate:
     word = int.from_bytes(blake2b(purpose.encode(), digest_size=8).digest(), "little")
     # NumPy increments the counter before each block.
     expected = [b for i in (1, 2, 3) for b in philox([i, 0, index, replicate], [seed, word])]
-    assert streams.bits(12, seed, purpose, replicate, index).tolist() == expected
+    assert streams.random_words(12, seed, purpose, replicate, index).tolist() == expected
 
 
 def test_draws_are_those_recorded() -> None:
     # Recorded with NumPy 2.4.6 and SciPy 1.17.1; the words agree with the reference Philox above.
-    assert streams.bits(4, 0, "train/features").tolist() == [
+    assert streams.random_words(4, 0, "train/features").tolist() == [
         0x11961AF7BC3F1D48,
         0x2DAE5C9E45BC87D3,
         0x8FC1467B2DCA26E0,
         0xFCAF95D0DC6912A3,
     ]
-    assert streams.bits(3, 2**64 - 1, "order", 7, 3).tolist() == [
+    assert streams.random_words(3, 2**64 - 1, "order", 7, 3).tolist() == [
         0x049A61D09B07789A,
         0x319802CEC71F66B9,
         0x67B2C1E8A0F94FBD,
@@ -78,7 +78,7 @@ def test_draws_are_those_recorded() -> None:
     assert streams.permutation(10, 0, "order", 1, 2).tolist() == [3, 6, 9, 8, 4, 2, 0, 7, 5, 1]
 
 
-@pytest.mark.parametrize("draw", [streams.bits, streams.uniforms, streams.normals])
+@pytest.mark.parametrize("draw", [streams.random_words, streams.uniforms, streams.normals])
 @given(st.integers(0, 50), st.integers(0, 50), SEEDS, PURPOSES, INDICES, INDICES)
 def test_a_shorter_draw_is_a_prefix_of_a_longer_one(
     draw: Callable[..., np.ndarray], n: int, more: int, seed: int, purpose: str, replicate: int, index: int
@@ -102,7 +102,9 @@ KEYS = st.tuples(
 @given(KEYS, KEYS)
 def test_different_keys_give_different_words(left: tuple, right: tuple) -> None:
     # A stream of one (replicate, index) has 2**128 blocks, so that it never overlaps the next.
-    shared = set(streams.bits(100, *left).tolist()) & set(streams.bits(100, *right).tolist())
+    shared = set(streams.random_words(100, *left).tolist()) & set(
+        streams.random_words(100, *right).tolist()
+    )
     assert bool(shared) == (left == right)
 
 
@@ -130,7 +132,7 @@ def test_uniforms_lie_inside_the_open_interval(seed: int, purpose: str) -> None:
 
 
 def test_uniforms_are_midpoints_of_cells() -> None:
-    cells = [int(word) >> 12 for word in streams.bits(100, 5, "train")]
+    cells = [int(word) >> 12 for word in streams.random_words(100, 5, "train")]
     assert streams.uniforms(100, 5, "train").tolist() == [(2 * cell + 1) / 2**53 for cell in cells]
 
 

@@ -13,7 +13,7 @@ import pytest
 from regress.errors import InputError
 from regress.losses import L1, L2, LOSSES, Loss
 from regress.values.registry import Registry, load_registry
-from regress.values.text import parse, pattern
+from regress.values.text import parse, schema_pattern
 from tests.helpers import refusal
 
 ROOT = Path(__file__).parents[2]
@@ -90,7 +90,7 @@ def test_a_package_adds_a_loss(site: Path) -> None:
     assert list(losses) == ["l2", "l1", "twin"]
     assert len(losses) == 3
     assert "twin" in losses
-    assert re.search(pattern(losses), "twin(width=0.7)")
+    assert re.search(schema_pattern(losses), "twin(width=0.7)")
     assert "twin_losses" not in sys.modules
     assert parse("l1", "losses", losses) == L1()
     assert parse(L1(), "losses", losses) == L1()
@@ -152,7 +152,7 @@ def test_the_error_names_a_broken_package_and_the_reason(
     install(site, "broken-losses", {"twin": value}, {"broken": source})
     losses = table()
     assert parse("l2", "losses", losses) == L2()
-    assert re.search(pattern(losses), "twin")
+    assert re.search(schema_pattern(losses), "twin")
     message = refusal(parse, "twin(width=1)", "losses", losses)
     assert message.startswith("losses: the entry point twin of broken-losses 1.2 ")
     assert reason in message

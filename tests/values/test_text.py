@@ -14,7 +14,7 @@ from regress.errors import InputError
 from regress.losses import L1, LOSSES, Huber, SmoothL1
 from regress.orders import ORDERS, EasyToHard, Signed
 from regress.problems import PROBLEMS, Linear, Table
-from regress.values.text import parse, pattern
+from regress.values.text import parse, schema_pattern
 from tests.helpers import TABLES, VALUES, refusal, values
 
 
@@ -253,16 +253,16 @@ def test_any_text_is_parsed_or_raises_input_error(kind: str, data: st.DataObject
 @pytest.mark.parametrize("kind", TABLES)
 @given(data=st.data())
 def test_the_schema_pattern_matches_printed_values(kind: str, data: st.DataObject) -> None:
-    assert re.search(pattern(TABLES[kind]), str(data.draw(values(kind))))
+    assert re.search(schema_pattern(TABLES[kind]), str(data.draw(values(kind))))
 
 
 @pytest.mark.parametrize("table", [PROBLEMS, CONTAMINATIONS, LOSSES, ORDERS], ids=TABLES)
 def test_the_schema_pattern_matches_the_names_of_its_table_only(table: dict[str, Any]) -> None:
     names = [name for names in TABLES.values() for name in names] + ["", "x", "l", "l22", "smooth"]
-    assert {name for name in names if re.search(pattern(table), name)} == set(table)
+    assert {name for name in names if re.search(schema_pattern(table), name)} == set(table)
 
 
 @pytest.mark.parametrize("kind", TABLES)
 def test_the_schema_pattern_is_valid_in_javascript(kind: str) -> None:
     # JSON Schema uses regular expressions of ECMA-262; with its flag u, `\-` outside a class is an error.
-    assert r"\-" not in pattern(TABLES[kind])
+    assert r"\-" not in schema_pattern(TABLES[kind])
