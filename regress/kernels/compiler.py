@@ -180,7 +180,7 @@ def _writable_folder(files: frozenset[Path]) -> Path | None:
         with FileLock(folder / "lock"):
             return folder
     except (InputError, OSError, NotImplementedError) as error:  # the last: file locks are not supported
-        _warn_once(f"kernels are compiled anew by each process: {_reason(error)}")
+        _warn_once(f"kernels cannot be cached, each process compiles them: {_reason(error)}")
         return None
 
 
