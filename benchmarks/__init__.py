@@ -1,1 +1,1 @@
-"""This project beside its peers, on the same work, in the same run: `python -m benchmarks --help`."""
+"""Benchmarks of this project against other tools on the same work: `python -m benchmarks --help`."""

@@ -1,4 +1,4 @@
-"""Runs benchmarks, and prints how many times better this project does than its peers."""
+"""Command line of the benchmarks: run them, and print how many times faster this project is."""
 
 from collections.abc import Callable, Sequence
 from enum import StrEnum
@@ -8,12 +8,13 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 
 from benchmarks.measure import Missing, Result, as_json, table
 
 
 class Name(StrEnum):
-    """A file of this folder, and the function in it that measures."""
+    """A module of this folder, with a function of the same name that measures."""
 
     TRAINING = "training"
     COMPILED = "compiled"
@@ -28,10 +29,10 @@ class Name(StrEnum):
 
 
 def main(
-    names: Annotated[list[Name] | None, typer.Argument(help="What to measure; everything if none.")] = None,
-    json: Annotated[Path | None, typer.Option(metavar="FILE", help="Also write the medians.")] = None,
+    names: Annotated[list[Name] | None, typer.Argument(help="Benchmarks to run; all by default.")] = None,
+    json: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the medians to a file.")] = None,
 ) -> None:
-    """Measure this project beside its peers, both sides taking turns in one run."""
+    """Measure this project and its peers in turn, in one run, on the same work."""
     console = Console()
     results: list[Result | Missing] = []
     for name in names or Name:
@@ -39,13 +40,13 @@ def main(
             results += _benchmark(name)()
     console.print(table(results))
     for result in results:
-        console.print(f"[bold]{result.name}[/bold]: {result.note}", highlight=False)
+        console.print(f"[bold]{result.name}[/bold]: {escape(result.note)}", highlight=False)
     if json is not None:
         json.write_text(as_json(results) + "\n")
 
 
 def _benchmark(name: Name) -> Callable[[], Sequence[Result | Missing]]:
-    """Imported here, since each needs libraries that take seconds to import."""
+    """Import and return a benchmark, late since each needs libraries that take seconds to import."""
     benchmark: Callable[[], Sequence[Result | Missing]] = getattr(import_module(f"benchmarks.{name}"), name)
     return benchmark
 

@@ -1,8 +1,8 @@
-"""Microseconds a fit, training alone: our kernels, JAX, and a plain loop compiled by Numba.
+"""Training time per model in microseconds: our kernels, JAX, and a plain loop compiled by Numba.
 
-All train the same fits from the same arrays: rows, permutations and starting points. They are the
-notebook's, 1,000 rows and 2 features, 3 epochs in batches of 32, squared loss, float32, the last 8 rows of
-an epoch left out since JAX's scan has steps of one size.
+All train the same models from the same rows, permutations and initial parameters. They are those of the
+notebook: 1,000 rows, 2 features, 3 epochs in batches of 32, squared loss, float32. The last 8 rows of an
+epoch are dropped, since all steps of a scan in JAX must have the same size.
 """
 
 from collections.abc import Callable
@@ -26,7 +26,7 @@ Train = Callable[[], NDArray[Any]]
 ROUNDS = 9
 EPOCHS, BATCH_SIZE = 3, 32
 REPLICATES = 16
-LANES = (2_048, 16_384)
+MODELS = (2_048, 16_384)
 WITHOUT_JAX = "not measured: JAX is not installed; pip install -e '.[bench]'"
 
 
@@ -46,30 +46,47 @@ class Fits:
 
 
 def compiled() -> list[Result | Missing]:
-    """Both numbers of lanes against both peers, and two threads of ours against one."""
-    found: list[Result | Missing] = []
-    for lanes in LANES:
-        fits = _fits(lanes // REPLICATES)
-        one, two, numba = _ours(fits, 1), _ours(fits, 2), _numba_loop(fits)
-        expected = two()
+    """Measure each number of models with both peers, and our kernels with one and two threads."""
+    results: list[Result | Missing] = []
+    for models in MODELS:
+        fits = _fits(models // REPLICATES)
+        one_thread, two_threads, numba = _ours(fits, 1), _ours(fits, 2), _numba_loop(fits)
+        expected = two_threads()
         np.testing.assert_allclose(numba(), expected, rtol=1e-3, atol=1e-3)
         peers = [numba]
         if find_spec("jax"):
             jax = _jax(fits)
             np.testing.assert_allclose(jax(), expected, rtol=1e-3, atol=1e-3)
             peers.append(jax)
-        sides = [Side(call, fits.count) for call in (one, two, *peers)]
-        ours, threads, loop, *rest = (1e6 * seconds for seconds in take_turns(ROUNDS, sides))
-        name = f"compiled/{lanes}"
-        note = "training alone; ours in 2 threads"
-        found += [
-            Result(f"{name}-threads", threads, ours, "µs/fit", "ours in 2 threads, the peer ours in 1"),
-            Result(f"{name}-numba", ours, loop, "µs/fit", "both in 1 thread; the peer a loop, fit by fit"),
-            Result(f"{name}-jax", threads, rest[0], "µs/fit", f"{note}, JAX jit(vmap(scan)) in as many")
-            if rest
+        sides = [Side(call, fits.count) for call in (one_thread, two_threads, *peers)]
+        ours, ours_threaded, loop, *jax_times = (1e6 * seconds for seconds in take_turns(ROUNDS, sides))
+        name = f"compiled/{models}"
+        results += [
+            Result(
+                f"{name}-threads",
+                ours_threaded,
+                ours,
+                "µs/model",
+                "ours with 2 threads; the peer is ours with 1",
+            ),
+            Result(
+                f"{name}-numba",
+                ours,
+                loop,
+                "µs/model",
+                "1 thread each; the peer trains one model at a time",
+            ),
+            Result(
+                f"{name}-jax",
+                ours_threaded,
+                jax_times[0],
+                "µs/model",
+                "training only, 2 threads each; the peer is JAX jit(vmap(scan))",
+            )
+            if jax_times
             else Missing(f"{name}-jax", WITHOUT_JAX),
         ]
-    return found
+    return results
 
 
 def _fits(lrs: int) -> Fits:
@@ -89,18 +106,18 @@ def _ours(fits: Fits, threads: int) -> Train:
     model = Linear().model
     rows = model.table(fits.x.astype(float), fits.y.astype(float), torch.float32)
     schedule, loss = Schedule(BATCH_SIZE, "mean", "drop"), L2()
-    parts = [
-        ([Lane(loss, float(lr)) for lr in fits.lrs[chosen]], fits.start[chosen].astype(float))
-        for chosen in np.array_split(np.arange(len(fits.lrs)), threads)
+    chunks = [
+        ([Lane(loss, float(lr)) for lr in fits.lrs[indices]], fits.start[indices].astype(float))
+        for indices in np.array_split(np.arange(len(fits.lrs)), threads)
     ]
 
-    def part(given: tuple[list[Lane], NDArray[np.float64]]) -> NDArray[Any]:
-        lanes, start = given
+    def train_chunk(chunk: tuple[list[Lane], NDArray[np.float64]]) -> NDArray[Any]:
+        lanes, start = chunk
         return train(model, rows, fits.orders, start, lanes, schedule).params[-1].numpy()
 
     def call() -> NDArray[Any]:
         with ThreadPoolExecutor(threads) as pool:
-            return np.concatenate(list(pool.map(part, parts)))
+            return np.concatenate(list(pool.map(train_chunk, chunks)))
 
     return call
 
@@ -120,9 +137,9 @@ def _jax(fits: Fits) -> Train:
         return jax.lax.scan(step, w, batches)[0]
 
     by_replicate = jax.vmap(fit, in_axes=(0, 0, 0, 0, None))
-    every = jax.jit(jax.vmap(by_replicate, in_axes=(None, None, None, 0, 0)))
+    fit_all = jax.jit(jax.vmap(by_replicate, in_axes=(None, None, None, 0, 0)))
     arrays = [jnp.asarray(a) for a in (fits.x, fits.y, fits.orders.astype(np.int32), fits.start, fits.lrs)]
-    return lambda: np.asarray(every(*arrays))
+    return lambda: np.asarray(fit_all(*arrays))
 
 
 def _numba_loop(fits: Fits) -> Train:

@@ -1,8 +1,8 @@
 """Seconds from submitting a deployment's run to its first trial in MLflow, by stage.
 
-Both sides run the same study on the services of `regress up`. Ours is its worker, which asks for work every
-second and writes to the database; the peer's is a worker with Prefect's defaults that writes through the
-MLflow server, as one sets them up by hand. The sides take turns, each round with a worker just started.
+Both sides run the same study on the services of `regress up`. Our side is its worker, which polls every
+second and writes to the database. The peer is a worker with Prefect's defaults that writes through the
+MLflow server. The sides alternate, and each round starts a new worker.
 """
 
 import os
@@ -31,27 +31,28 @@ ROUNDS = 3
 STAGES = ("taken by the worker", "running", "first trial")
 _ROOT = Path(__file__).parents[1]
 _STUDY: dict[str, Any] = {"problem": "linear(rows=60, val=30)", "lrs": [0.03, 0.3], "replicates": 2}
-_USUAL = ("PREFECT_WORKER_QUERY_SECONDS", "PREFECT_LOGGING_EXTRA_LOGGERS")
+_OUR_SETTINGS = ("PREFECT_WORKER_QUERY_SECONDS", "PREFECT_LOGGING_EXTRA_LOGGERS")
 
 
 def deployment() -> list[Result]:
-    """Each stage on its own, and from the submission to the first trial."""
+    """Measure each stage, and the time from the submission to the first trial."""
     with _services() as ledger:
         ours = worker_settings(ledger.site)
-        usual = {name: value for name, value in ours.items() if name not in _USUAL}
-        usual |= {"MLFLOW_TRACKING_URI": ledger.site.mlflow_here}
-        sides = {"ours": ours, "peer": usual}
+        defaults = {name: value for name, value in ours.items() if name not in _OUR_SETTINGS}
+        defaults |= {"MLFLOW_TRACKING_URI": ledger.site.mlflow_here}
+        sides = {"ours": ours, "peer": defaults}
         seconds: dict[str, list[list[float]]] = {"ours": [], "peer": []}
         for turn in range(ROUNDS):
             for side, settings in sides.items():
                 with _worker(ledger, settings):
                     seconds[side].append(_stages(ledger, f"{side}-{turn}"))
-    mine, theirs = np.array(seconds["ours"]), np.array(seconds["peer"])
-    note = "the peer is a worker with Prefect's defaults, writing through the MLflow server"
+    ours_seconds, peer_seconds = np.array(seconds["ours"]), np.array(seconds["peer"])
+    note = "the peer is a worker with Prefect's defaults, which writes through the MLflow server"
     results = [
-        Result(f"deployment/{stage}", mine[:, i], theirs[:, i], "s", note) for i, stage in enumerate(STAGES)
+        Result(f"deployment/{stage}", ours_seconds[:, i], peer_seconds[:, i], "s", note)
+        for i, stage in enumerate(STAGES)
     ]
-    return [*results, Result("deployment/in all", mine.sum(1), theirs.sum(1), "s", note)]
+    return [*results, Result("deployment/total", ours_seconds.sum(1), peer_seconds.sum(1), "s", note)]
 
 
 def _free_port() -> int:
@@ -62,8 +63,8 @@ def _free_port() -> int:
 
 @contextmanager
 def _services() -> Iterator[Ledger]:
-    """Everything up in a folder of its own, its worker stopped."""
-    before = Path.cwd(), dict(os.environ)
+    """Start all services in a temporary folder, and stop their worker."""
+    cwd, variables = Path.cwd(), dict(os.environ)
     with TemporaryDirectory() as folder:
         for name in ("prefect.yaml", "automations.yaml"):
             Path(folder, name).symlink_to(_ROOT / name)
@@ -78,14 +79,14 @@ def _services() -> Iterator[Ledger]:
             yield ledger
         finally:
             take_down(lambda *_: None)
-            os.chdir(before[0])
+            os.chdir(cwd)
             os.environ.clear()
-            os.environ.update(before[1])
+            os.environ.update(variables)
 
 
 @contextmanager
 def _worker(ledger: Ledger, settings: Mapping[str, str]) -> Iterator[None]:
-    """A worker with these settings, once the server has heard of it."""
+    """Run a worker with these settings; yield once the server reports it online."""
     command = [sys.executable, "-m", "prefect", "worker", "start", "--pool", POOL, "--name", WORKER]
     mark = ledger.processes[WORKER].mark
     process = start(
@@ -93,7 +94,7 @@ def _worker(ledger: Ledger, settings: Mapping[str, str]) -> Iterator[None]:
     )
     ledger.put(WORKER, process)
     with client(ledger.site) as connected:
-        while WORKER not in workers_online(connected) or not _has_asked(process.log):
+        while WORKER not in workers_online(connected) or not _has_started(process.log):
             time.sleep(0.1)
     try:
         yield
@@ -101,12 +102,12 @@ def _worker(ledger: Ledger, settings: Mapping[str, str]) -> Iterator[None]:
         stop(process)
 
 
-def _has_asked(log: str) -> bool:
+def _has_started(log: str) -> bool:
     return Path(log).read_text(errors="replace").count("started!") > 0
 
 
 def _stages(ledger: Ledger, name: str) -> list[float]:
-    """Seconds until a worker takes the run, until it is Running, until its first trial is there."""
+    """Return the seconds until a worker takes the run, until it is Running, and until its first trial."""
     store = MlflowClient(ledger.site.store)
     with client(ledger.site) as connected:
         target = connected.read_deployment_by_name("robustness/default")
@@ -124,7 +125,7 @@ def _stages(ledger: Ledger, name: str) -> list[float]:
 
 
 def _first_trial(store: MlflowClient, name: str) -> float | None:
-    """When the first trial was finished, in seconds since 1970; None while there is none."""
+    """Return when the first trial finished, in seconds since 1970, or None if there is no trial yet."""
     experiment = store.get_experiment_by_name(name)
     if experiment is None:
         return None

@@ -1,4 +1,7 @@
-"""Both sides take turns and their ratio is reported: a busy machine slows the two of them alike."""
+"""Measurement of two sides in turn, and a table of their ratios.
+
+Sides alternate within a run, so that other load on the machine slows both down equally.
+"""
 
 import json
 import time
@@ -15,7 +18,7 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Side:
-    """One side of a comparison: a call, and how many units of work it does."""
+    """One side of a comparison: a call, and the number of units of work that it does."""
 
     call: Callable[[], object]
     work: int
@@ -23,13 +26,13 @@ class Side:
 
 @dataclass(frozen=True)
 class Result:
-    """What was measured, one number a round on either side."""
+    """The measurements of a benchmark, one number per round for each side."""
 
     name: str
     ours: Floats
     peer: Floats
     unit: str
-    note: str  # what each side does, where the two differ
+    note: str  # how the two sides differ
     more_is_better: bool = False
 
     @property
@@ -42,26 +45,26 @@ class Result:
 
     @property
     def ratio(self) -> float:
-        """How many times better ours is, by the medians."""
+        """How many times better our median is."""
         ours, peer = self.our_median, self.peer_median
         return ours / peer if self.more_is_better else peer / ours
 
     @property
     def rounds(self) -> Floats:
-        """How many times better ours was, round by round."""
+        """How many times better our side was in each round."""
         return self.ours / self.peer if self.more_is_better else self.peer / self.ours
 
 
 @dataclass(frozen=True)
 class Missing:
-    """A peer that is not installed, and how it would be."""
+    """A benchmark whose peer is not installed, with a note on how to install it."""
 
     name: str
     note: str
 
 
 def take_turns(rounds: int, sides: Sequence[Side]) -> list[Floats]:
-    """Seconds for one unit of each side's work, round by round, after a round that is not counted."""
+    """Return the seconds per unit of work of each side in each round, after a warm-up round."""
     seconds = [[_seconds(side) for side in sides] for _ in range(1 + rounds)]
     return list(np.array(seconds[1:]).T)
 
@@ -73,24 +76,24 @@ def _seconds(side: Side) -> float:
 
 
 def table(results: Sequence[Result | Missing]) -> Table:
-    """Medians, their ratio, and the least and greatest ratio of a round."""
-    shown = Table("benchmark", box=box.SIMPLE_HEAD)
+    """Return a table of the medians, their ratio, and the smallest and largest ratio of a round."""
+    rendered = Table("benchmark", box=box.SIMPLE_HEAD)
     for column in ("ours", "peer", "unit", "ratio", "by round"):
-        shown.add_column(column, justify="left" if column == "unit" else "right")
+        rendered.add_column(column, justify="left" if column == "unit" else "right")
     for result in results:
         if isinstance(result, Missing):
-            shown.add_row(result.name, *["–"] * 5)
+            rendered.add_row(result.name, *["–"] * 5)
             continue
         ours, peer, ratio, low, high = map(
             _short,
             (result.our_median, result.peer_median, result.ratio, result.rounds.min(), result.rounds.max()),
         )
-        shown.add_row(result.name, ours, peer, result.unit, ratio, f"{low}–{high}")
-    return shown
+        rendered.add_row(result.name, ours, peer, result.unit, ratio, f"{low}–{high}")
+    return rendered
 
 
 def as_json(results: Sequence[Result | Missing]) -> str:
-    """The medians and their ratio, by the benchmark's name."""
+    """Return the medians and their ratio as JSON, by the benchmark's name."""
     content = {
         result.name: {
             "ours": result.our_median,
@@ -105,5 +108,5 @@ def as_json(results: Sequence[Result | Missing]) -> str:
 
 
 def _short(value: float) -> str:
-    """Three significant digits, written out."""
+    """Format a number to three significant digits, without an exponent."""
     return f"{float(f'{value:.3g}'):,.12g}"

@@ -1,8 +1,8 @@
-"""Seconds for one seed of every exercise: the fleet, and the notebook's loop.
+"""Time per seed for all exercises of the notebook: the fleet, and the notebook's own training loop.
 
-Ours trains the blocks of `regress notebook`, data, outliers and orders included; 10,000 seeds are
-twenty such blocks. The peer trains every exercise model by model, with DataLoader, autograd and
-torch.optim.SGD, as the notebook did, and is measured on one seed a round.
+Our side trains the blocks of `regress notebook`, including data, outliers and orders; 10,000 seeds are
+twenty blocks. The peer trains one model at a time with DataLoader, autograd and torch.optim.SGD, as the
+notebook does, on four seeds per round.
 """
 
 from concurrent.futures import ThreadPoolExecutor
@@ -19,13 +19,13 @@ from regress.study import Trial
 from regress.values.text import Form
 
 ROUNDS = 5
-SEEDS = 4  # of the peer in a round: twenty in all
+SEEDS = 4  # seeds that the peer trains per round
 
 TRIALS = distinct_trials((*EXERCISES, CONTROL), companions=False)
 
 
 def notebook() -> list[Result]:
-    """All exercises, our blocks and the peer's seeds in turn."""
+    """Measure all exercises, our blocks and the peer's seeds in turn."""
     blocks, seeds = count(1), count()
 
     def train(threads: int) -> None:
@@ -42,12 +42,12 @@ def notebook() -> list[Result]:
         ],
     )
     note = (
-        f"{len(TRIALS)} models a seed, training alone; for 10,000 seeds, extrapolated:"
-        f" ours {ours.mean() * 1e4:,.0f} s in one thread, the peer {peer.mean() * 1e4 / 3600:.1f} h"
+        f"{len(TRIALS)} models per seed, training only; extrapolated to 10,000 seeds,"
+        f" ours takes {ours.mean() * 1e4:,.0f} s in one thread, the peer {peer.mean() * 1e4 / 3600:.1f} h"
     )
     return [
         Result("notebook/loop", 1e3 * ours, 1e3 * peer, "ms/seed", note),
-        Result("notebook/two-threads", 1e3 * threads, 1e3 * peer, "ms/seed", "ours in 2 threads"),
+        Result("notebook/two-threads", 1e3 * threads, 1e3 * peer, "ms/seed", "ours with 2 threads"),
     ]
 
 
@@ -58,7 +58,7 @@ def _loop(seeds: list[int]) -> None:
 
 
 def _fit(trial: Trial, seed: int) -> None:
-    """One model of the notebook, trained as it was there."""
+    """Train one model of the notebook by the notebook's own loop."""
     data = trial.contamination.apply(trial.problem.draw(0, 1, first=seed), trial.problem.model, 0)
     x = torch.tensor(data.train_x[0], dtype=torch.float32)
     y = torch.from_numpy(data.train_y[0]).float()[:, None]

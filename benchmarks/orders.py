@@ -1,9 +1,9 @@
-"""What an order costs a fit beside shuffling: its permutations, and training in them.
+"""Time per model of each order relative to shuffling: computing its permutations, and training.
 
-The fits are those of `training`, 2,048 at once, so that rows are shared by as many models as in a large
-study. Where each model orders its own epochs there are 256: these share no rows, and what one costs
-depends little on how many there are from there on. They are measured beside shuffled models that share
-nothing either, too: one to a stream, each with permutations of its own.
+2,048 models of `benchmarks.training` are trained at once, so that as many models share rows as in a large
+study. For orders that depend on each model's residuals or gradients there are 256 models: these share no
+rows, and more of them would not change the time per model much. They are also compared with shuffled models
+that share nothing, that is with one model per stream.
 """
 
 from collections.abc import Callable
@@ -17,9 +17,9 @@ from regress.study import Study
 from regress.study.shards import cut_into_shards
 
 ROUNDS = 7
-FEW = 16  # learning rates of models that arrange their own epochs
+FEW = 16  # learning rates for orders that depend on each model
 
-EVERY: dict[str, Order] = {name: order() for name, order in ORDERS.items() if order is not Shuffled} | {
+MEASURED: dict[str, Order] = {name: order() for name, order in ORDERS.items() if order is not Shuffled} | {
     "surrogate-trained": EasyToHard(surrogate="trained"),
     "surrogate-self": EasyToHard(surrogate="self"),
     "level-batch": EasyToHard(level="batch"),
@@ -27,32 +27,32 @@ EVERY: dict[str, Order] = {name: order() for name, order in ORDERS.items() if or
 
 
 def orders() -> list[Result]:
-    """Each order with its defaults, and what its surrogates and levels cost."""
+    """Measure each order with its defaults, and easy-to-hard with its other surrogates and levels."""
     data = STUDY.problem.draw(STUDY.seed, STUDY.replicates)
     alone = STUDY.model_copy(update={"lrs": STUDY.lrs[:1], "replicates": FEW * STUDY.replicates})
-    own_data = alone.problem.draw(alone.seed, alone.replicates)
-    shuffled, shuffled_alone, *others = take_turns(
+    alone_data = alone.problem.draw(alone.seed, alone.replicates)
+    shuffled, shuffled_alone, *measured = take_turns(
         ROUNDS,
         [
             _side(Shuffled(), data),
-            Side(_training(alone, own_data), alone.replicates),
-            *(_side(order, data) for order in EVERY.values()),
+            Side(_training(alone, alone_data), alone.replicates),
+            *(_side(order, data) for order in MEASURED.values()),
         ],
     )
-    found = []
-    for (name, order), seconds in zip(EVERY.items(), others, strict=True):
-        found.append(Result(f"orders/{name}", 1e6 * seconds, 1e6 * shuffled, "µs/fit", _note(order)))
-        if _is_its_own(order):
-            note = f"{order}; the peer is shuffled, one model to a stream"
-            found.append(
-                Result(f"orders/{name}-alone", 1e6 * seconds, 1e6 * shuffled_alone, "µs/fit", note)
+    results = []
+    for (name, order), seconds in zip(MEASURED.items(), measured, strict=True):
+        results.append(Result(f"orders/{name}", 1e6 * seconds, 1e6 * shuffled, "µs/model", _note(order)))
+        if _depends_on_model(order):
+            note = f"{order}; the peer is shuffled, one model per stream"
+            results.append(
+                Result(f"orders/{name}-alone", 1e6 * seconds, 1e6 * shuffled_alone, "µs/model", note)
             )
-    return found
+    return results
 
 
 def _side(order: Order, data: Data) -> Side:
     study = STUDY.model_copy(update={"orders": (order,)})
-    if _is_its_own(order):
+    if _depends_on_model(order):
         study = study.model_copy(update={"lrs": study.lrs[:: len(study.lrs) // FEW]})
     return Side(_training(study, data), len(study.lrs) * study.replicates)
 
@@ -68,12 +68,11 @@ def _training(study: Study, data: Data) -> Callable[[], object]:
     return call
 
 
-def _is_its_own(order: Order) -> bool:
+def _depends_on_model(order: Order) -> bool:
+    """Return whether each model has its own order, computed from its residuals or gradients."""
     return order.rearrangement(STUDY.batch_sizes[0]) is not None
 
 
 def _note(order: Order) -> str:
-    whose = (
-        "each model arranges its own epochs" if _is_its_own(order) else "all models of a stream share it"
-    )
-    return f"{order}, {whose}; the peer is shuffled"
+    scope = "one order per model" if _depends_on_model(order) else "one order per stream"
+    return f"{order}, {scope}; the peer is shuffled"

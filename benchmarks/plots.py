@@ -1,8 +1,8 @@
-"""Milliseconds a figure: a trial's PNG on a background that has been drawn, and pyplot's way.
+"""Milliseconds per figure: our figure of a trial, and the same figure by pyplot.
 
-Ours is the steady state: the axes are drawn once for all trials of a study, outside the measurement. The
-whole stage is all figures of the default study as a run draws them, in this process and another one; the
-peer's are the trials' alone, extrapolated.
+Our side draws the axes once for all trials of a study, which is not measured. The whole stage is all
+figures of the default study as a run draws them, in this process and in a worker process; the peer's time
+is extrapolated from single trials and leaves out the study's own figures.
 """
 
 import io
@@ -35,14 +35,14 @@ PANELS = {
 
 
 def plots() -> list[Result]:
-    """The figures of the default study's first shard, then all of the study's."""
+    """Measure the figures of the default study's first shard, then all figures of the study."""
     study = load("default")
     cut = cut_into_shards(study)
     by_shard = [_trained(study, shard)[0] for shard in cut]
-    every = [summary for summaries in by_shard for summary in summaries]
-    summaries = every[: len(cut[0].trials)]
-    effects = compare(every, study.problem.ranking, study.seed).orders
-    scale = scales(every)
+    all_summaries = [summary for summaries in by_shard for summary in summaries]
+    summaries = all_summaries[: len(cut[0].trials)]
+    effects = compare(all_summaries, study.problem.ranking, study.seed).orders
+    scale = scales(all_summaries)
     turns = cycle(summaries)
     ours, stage, peer = take_turns(
         ROUNDS,
@@ -52,11 +52,12 @@ def plots() -> list[Result]:
             Side(lambda: pyplot_png(next(turns), scale), 1),
         ],
     )
-    note = "ours on a background drawn before; the peer lays its figure out anew"
-    whole = f"{len(every)} trials' figures and the study's own; the peer's trials extrapolated"
+    note = "ours reuses axes drawn before; the peer lays out each figure"
+    trials = len(all_summaries)
+    whole = f"figures of {trials} trials and of the study; the peer's are extrapolated, trials only"
     return [
         Result("plots/pyplot", 1e3 * ours, 1e3 * peer, "ms/figure", note),
-        Result("plots/stage", stage, len(every) * peer, "s", whole),
+        Result("plots/stage", stage, trials * peer, "s", whole),
     ]
 
 
@@ -72,7 +73,7 @@ def _stage(
 
 
 def pyplot_png(summary: TrialSummary, shared: Scales) -> bytes:
-    """The same two panels by plt.subplots, tight_layout and savefig."""
+    """Return the trial's figure as PNG, drawn by plt.subplots, tight_layout and savefig."""
     figure, axes = plt.subplots(1, 2, figsize=(8.4, 3.4))
     epochs = np.arange(1, shared.epochs + 1)
     limits = shared.loss, shared.error
@@ -94,7 +95,7 @@ def pyplot_png(summary: TrialSummary, shared: Scales) -> bytes:
 
 
 def sample() -> tuple[Scales, TrialSummary, Data]:
-    """A trial of the default study, its scales and its rows."""
+    """Return the scales, the summary and the rows of a trial of the default study."""
     study = load("default")
     summaries, data = _trained(study, cut_into_shards(study)[0])
     return scales(summaries), summaries[0], data
@@ -107,5 +108,5 @@ def _trained(study: Study, shard: Shard) -> tuple[tuple[TrialSummary, ...], Data
 
 
 def _finite(quantiles: Quantiles) -> Quantiles:
-    """What is not finite becomes nan, which matplotlib leaves out."""
+    """Replace values that are not finite by nan, which matplotlib does not draw."""
     return Quantiles(*(np.where(np.isfinite(values), values, np.nan) for values in quantiles))

@@ -1,7 +1,7 @@
-"""Seconds of `regress reproduce latest`, controls included, beside the `regress run` that it repeats.
+"""Seconds of `regress reproduce latest`, including its controls, and of the `regress run` that it repeats.
 
-Both from start to exit, in one folder with a fresh store, on Prefect's temporary server, whose home was
-used before. A ratio of 1 or more says that a rerun costs no more than the execution.
+Both are measured from start to exit, in one folder with a new store, on Prefect's temporary server with an
+existing database. A ratio of 1 or more means that a rerun costs no more than the execution.
 """
 
 import os
@@ -20,15 +20,16 @@ REGRESS = [sys.executable, "-c", "from flows.cli.main import main; main()"]
 
 
 def reproduce() -> list[Result]:
-    """The default study run and rerun in turn."""
+    """Measure the default study's execution and rerun in turn."""
     with TemporaryDirectory(ignore_cleanup_errors=True) as home:
-        pairs = [_pair(home) for _ in range(1 + ROUNDS)][1:]  # the first fills the home
+        pairs = [_pair(home) for _ in range(1 + ROUNDS)][1:]  # the first creates Prefect's database
     peer, ours = np.array(pairs).T
-    note = "the default study, again under its seed and another, with five controls"
+    note = "the default study, rerun with its own seed and another seed, with five controls"
     return [Result("reproduce/run", ours, peer, "s", note)]
 
 
 def _pair(home: str) -> tuple[float, float]:
+    """Return the seconds of an execution and of its rerun in a new folder."""
     with TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         run = _seconds("run", folder=folder, home=home)
         return run, _seconds("reproduce", "latest", folder=folder, home=home)

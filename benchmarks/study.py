@@ -1,12 +1,12 @@
-"""Seconds and peak memory of `regress run`, from start to exit, beside a flow that does nothing.
+"""Seconds and peak memory of `regress run`, from start to exit, and of two peers.
 
-Each run has a folder of its own, hence a fresh store, and Prefect's temporary server; all share a
-PREFECT_HOME that was used before. The empty flow's process imports the same libraries and has the same
-settings, so that the ratio is the share of a study's time that would pass without a study.
+The first peer is an empty Prefect flow, which imports the same libraries with the same settings: the ratio
+is the share of a study's time that does not depend on the study. Each run has a new folder, hence a new
+store, and Prefect's temporary server; all share a PREFECT_HOME with an existing database.
 
-The usual way to write the same study is a loop over its trials: sixteen models by DataLoader, autograd and
-torch.optim.SGD, with losses and error at each epoch's end, then MLflow's fluent API and a figure by pyplot.
-It is measured on one trial a round and extrapolated to all.
+The second peer is a plain loop over the study's trials: sixteen models by DataLoader, autograd and
+torch.optim.SGD, with losses and error at the end of each epoch, then MLflow's fluent API and a figure by
+pyplot. It is measured on one trial per round and extrapolated to all trials.
 """
 
 import json
@@ -29,7 +29,7 @@ from benchmarks.measure import Floats, Result
 from benchmarks.training import autograd_fit
 
 ROUNDS = 2
-LRS = 40  # of the larger study: 3,240 trials
+LRS = 40  # learning rates of the larger study, which has 3,240 trials
 
 REGRESS_RUN = [str(Path(sys.executable).with_name("regress")), "run", "--json", "outcome.json"]
 _EMPTY = """
@@ -54,40 +54,45 @@ SETTINGS = {  # those of `flows.runtime.temporary_server.start`, and time for a 
 
 @dataclass(frozen=True)
 class Finished:
-    """A command that has run in a folder of its own."""
+    """The measurements of a command that has run in a new folder."""
 
     seconds: float
-    busy: float  # seconds of processor time, Prefect's server included
-    megabytes: float  # the peak of its largest process
-    outcome: dict[str, Any]  # what it wrote to outcome.json
-    figures: int  # PNG files that it left
+    cpu_seconds: float  # processor time, including Prefect's server
+    megabytes: float  # peak memory of the largest process
+    outcome: dict[str, Any]  # content of outcome.json
+    figures: int  # number of PNG files written
 
 
 def study() -> list[Result]:
-    """The default study as a user runs it, the same with ten times the learning rates, and the loop."""
+    """Measure the default study, the same with many more learning rates, the empty flow and the loop."""
     large = [*REGRESS_RUN, "--set", learning_rates(LRS)]
-    with TemporaryDirectory(ignore_cleanup_errors=True) as home, usual_way() as usual:
-        run(EMPTY_FLOW, home)  # fills the home
-        usual()
+    with TemporaryDirectory(ignore_cleanup_errors=True) as home, plain_trial() as trial:
+        run(EMPTY_FLOW, home)  # creates Prefect's database
+        trial()
         rounds = [
-            (run(REGRESS_RUN, home), run(EMPTY_FLOW, home), _timed(usual), run(large, home))
+            (run(REGRESS_RUN, home), run(EMPTY_FLOW, home), _time(trial), run(large, home))
             for _ in range(ROUNDS)
         ]
-    ours, empty, sample, ten = zip(*rounds, strict=True)
+    ours, empty, trial_seconds, ours_large = zip(*rounds, strict=True)
     results = []
-    for name, runs in (("study", ours), ("study-ten", ten)):
+    for name, runs in (("study", ours), ("study-ten", ours_large)):
         seconds, trials = _seconds(runs), runs[0].outcome["trials"]
-        beyond = float(np.median(seconds - _seconds(empty)))
-        loop = f"the loop extrapolated from {ROUNDS} trials to {trials:,}"
+        difference = float(np.median(seconds - _seconds(empty)))
         results += [
             Result(
                 f"{name}/empty-flow",
                 seconds,
                 _seconds(empty),
                 "s",
-                f"{beyond:.1f} s beyond; {stages(runs)}",
+                f"{difference:.1f} s more than the empty flow; {describe_stages(runs)}",
             ),
-            Result(f"{name}/usual", seconds, trials * np.array(sample), "s", loop),
+            Result(
+                f"{name}/usual",
+                seconds,
+                trials * np.array(trial_seconds),
+                "s",
+                f"the peer is a plain loop, extrapolated from {ROUNDS} trials to {trials:,}",
+            ),
             Result(
                 f"{name}/memory", _megabytes(runs), _megabytes(empty), "MB", "the largest process of each"
             ),
@@ -96,8 +101,8 @@ def study() -> list[Result]:
 
 
 @contextmanager
-def usual_way() -> Iterator[Callable[[], None]]:
-    """A call that does one trial of the default study the usual way."""
+def plain_trial() -> Iterator[Callable[[], None]]:
+    """Yield a call that trains, records and plots one trial of the default study by a plain loop."""
     shared, summary, data = plots.sample()
     with TemporaryDirectory() as folder:
         client = mlflow.MlflowClient(f"sqlite:///{folder}/mlflow.db")
@@ -115,17 +120,18 @@ def usual_way() -> Iterator[Callable[[], None]]:
 
 
 def learning_rates(count: int) -> str:
-    """A setting of that many learning rates between .003 and 3."""
+    """Return the `--set` argument for `count` learning rates from .003 to 3."""
     return "lrs=" + ",".join(f"{lr:.6g}" for lr in np.geomspace(0.003, 3, count))
 
 
-def _timed(call: Callable[[], None]) -> float:
+def _time(call: Callable[[], None]) -> float:
     began = time.perf_counter()
     call()
     return time.perf_counter() - began
 
 
 def run(command: Sequence[str], prefect_home: str) -> Finished:
+    """Run a command in a new folder and measure it; raise RuntimeError if it fails."""
     watch = [sys.executable, str(Path(__file__).with_name("watch.py"))]
     others = {k: v for k, v in os.environ.items() if not k.startswith(("PREFECT_", "MLFLOW_"))}
     homes = {"PREFECT_HOME": prefect_home, "REGRESS_HOME": f"{prefect_home}/regress"}
@@ -134,13 +140,13 @@ def run(command: Sequence[str], prefect_home: str) -> Finished:
         report = subprocess.run(
             [*watch, *command], cwd=folder, env=environment, capture_output=True, text=True, check=False
         )
-        code, seconds, busy, megabytes = json.loads(report.stdout)
+        code, seconds, cpu_seconds, megabytes = json.loads(report.stdout)
         if code != 0:
-            raise RuntimeError(f"{command[0]} ended with {code}:\n{report.stderr}")
+            raise RuntimeError(f"{command[0]} exited with code {code}:\n{report.stderr}")
         outcome = Path(folder, "outcome.json")
         return Finished(
             seconds=seconds,
-            busy=busy,
+            cpu_seconds=cpu_seconds,
             megabytes=megabytes,
             outcome=json.loads(outcome.read_text()) if outcome.exists() else {},
             figures=len(list(Path(folder).rglob("*.png"))),
@@ -155,13 +161,13 @@ def _megabytes(runs: Sequence[Finished]) -> Floats:
     return np.array([run.megabytes for run in runs])
 
 
-def stages(runs: Sequence[Finished]) -> str:
-    """What a study leaves, and the median seconds of its stages."""
+def describe_stages(runs: Sequence[Finished]) -> str:
+    """Describe the size of a study and the median seconds of its stages."""
     outcome = runs[0].outcome
     seconds = {
         name: np.median([run.outcome["seconds"][name] for run in runs]) for name in outcome["seconds"]
     }
     return (
-        f"{outcome['trials']} trials, {outcome['lanes']:,} fits, {runs[0].figures} figures; in seconds "
+        f"{outcome['trials']} trials, {outcome['lanes']:,} models, {runs[0].figures} figures; seconds: "
         + ", ".join(f"{name} {median:.1f}" for name, median in seconds.items())
     )

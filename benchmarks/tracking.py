@@ -1,10 +1,10 @@
-"""Runs a second into fresh stores, beside MLflow's client and its fluent API.
+"""Runs per second written to new stores, by `Store.write`, MLflow's client and its fluent API.
 
-A run has 14 params, three histories of ten epochs, 12 final metrics, 8 tags and a data set; where the name
-says so also a figure. Ours goes the way of every trial, `Store.write`: as rows into a database, by eight
-clients over HTTP. The peers write one run after the other: the client with one `log_batch` a run, the
-fluent API with a call for each metric and epoch, as tutorials do. Each side has a store of its own as it
-would make it itself, SQLite in WAL mode for ours; "-wal" gives that mode to the peer too.
+A run has 14 params, three histories of ten epochs, 12 final metrics, 8 tags and a data set, and in the
+benchmark `client-figures` also a figure. Our side writes runs as a study does: rows into a database, or by
+eight clients over HTTP. The peers write one run after the other: the client with one `log_batch` per run,
+the fluent API with a call for each metric and epoch, as in tutorials. Each side has a store with its own
+defaults, for ours SQLite in WAL mode; in `client-wal` the peer's store has that mode as well.
 """
 
 import os
@@ -38,13 +38,13 @@ Runs = list[FinishedRun]
 
 TRIALS = load("default").trials
 ROUNDS = 5
-OURS, CLIENT, FLUENT, SERVED = 192, 16, 2, 16  # runs a round
+OURS, CLIENT, FLUENT, SERVED = 192, 16, 2, 16  # runs per round
 FIGURE = {"trial.png": os.urandom(15_000)}
-LEAST, MOST = "one log_batch a run", "a call for each metric"
+BATCHED, ONE_BY_ONE = "one log_batch per run", "a call for each metric"
 
 
 def tracking() -> list[Result]:
-    """Each store in turn, its sides taking turns in each round."""
+    """Measure each store; its sides alternate in each round."""
     with TemporaryDirectory() as folder:
         results = [*_sqlite(Path(folder)), *_http(Path(folder))]
     return results + (_postgresql() if binaries() else [])
@@ -53,22 +53,22 @@ def tracking() -> list[Result]:
 def _sqlite(folder: Path) -> Iterator[Result]:
     ours = open_store(f"sqlite:///{folder}/ours.db")
     wal = open_store(f"sqlite:///{folder}/wal.db").client
-    own = MlflowClient(f"sqlite:///{folder}/own.db")
+    default = MlflowClient(f"sqlite:///{folder}/default.db")
     bulk, bulk_figures, client, client_wal, client_figures, fluent = take_turns(
         ROUNDS,
         [
             _side(partial(_ours, ours, _experiment(ours.client, folder)), OURS),
             _side(partial(_ours, ours, _experiment(ours.client, folder)), OURS, FIGURE),
-            _side(partial(_client, own, _experiment(own, folder)), CLIENT),
+            _side(partial(_client, default, _experiment(default, folder)), CLIENT),
             _side(partial(_client, wal, _experiment(wal, folder)), CLIENT),
-            _side(partial(_client, own, _experiment(own, folder)), CLIENT, FIGURE),
-            _side(partial(write_fluently, own.tracking_uri, _experiment(own, folder)), FLUENT),
+            _side(partial(_client, default, _experiment(default, folder)), CLIENT, FIGURE),
+            _side(partial(write_fluently, default.tracking_uri, _experiment(default, folder)), FLUENT),
         ],
     )
-    yield _result("client", bulk, client, LEAST)
-    yield _result("client-wal", bulk, client_wal, f"{LEAST}, into a file in WAL mode")
-    yield _result("client-figures", bulk_figures, client_figures, f"{LEAST}, and a figure")
-    yield _result("fluent", bulk, fluent, MOST)
+    yield _result("client", bulk, client, BATCHED)
+    yield _result("client-wal", bulk, client_wal, f"{BATCHED}, SQLite in WAL mode")
+    yield _result("client-figures", bulk_figures, client_figures, f"{BATCHED}, and a figure")
+    yield _result("fluent", bulk, fluent, ONE_BY_ONE)
 
 
 def _http(folder: Path) -> Iterator[Result]:
@@ -83,7 +83,7 @@ def _http(folder: Path) -> Iterator[Result]:
                 _side(partial(write_fluently, store.uri, experiments[1]), FLUENT),
             ],
         )
-    yield _result("http", ours, fluent, f"to one `mlflow server`, {MOST}")
+    yield _result("http", ours, fluent, f"{ONE_BY_ONE}, both sides through the same `mlflow server`")
 
 
 def _postgresql() -> list[Result]:
@@ -97,7 +97,7 @@ def _postgresql() -> list[Result]:
             ],
         )
         store.client._tracking_client.store.engine.dispose()
-    return [_result("postgresql", ours, client, LEAST)]
+    return [_result("postgresql", ours, client, BATCHED)]
 
 
 def _ours(store: Store, experiment_id: str, runs: Runs) -> None:
@@ -115,6 +115,7 @@ def _client(client: MlflowClient, experiment_id: str, runs: Runs) -> None:
 
 
 def write_fluently(uri: str, experiment_id: str, runs: Runs) -> None:
+    """Write runs by MLflow's fluent API, with one call per metric and epoch."""
     mlflow.set_tracking_uri(uri)
     os.environ["MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT"] = "true"
     for run in runs:
@@ -124,8 +125,8 @@ def write_fluently(uri: str, experiment_id: str, runs: Runs) -> None:
                 mlflow.log_metric(metric.key, metric.value, step=metric.step)
             if run.dataset is not None:
                 dataset = run.dataset.dataset
-                known = MetaDataset(CodeDatasetSource({}), dataset.name, dataset.digest)
-                mlflow.log_input(known, "training")
+                metadata = MetaDataset(CodeDatasetSource({}), dataset.name, dataset.digest)
+                mlflow.log_input(metadata, "training")
             _put(run, mlflow.log_artifacts)
 
 
@@ -137,7 +138,7 @@ def _put(run: FinishedRun, log_artifacts: Callable[[str], None]) -> None:
 
 
 def _side(write: Callable[[Runs], None], count: int, files: dict[str, bytes] | None = None) -> Side:
-    """Writes `count` runs, each time under another parent, which gives them other ids."""
+    """Return a side that writes `count` runs, with a new parent at each call, hence with new ids."""
     runs = [made_run(trial, place, files or {}) for place, trial in enumerate(TRIALS[:count])]
 
     def call() -> None:
@@ -156,6 +157,7 @@ def _result(name: str, ours: Floats, peer: Floats, note: str) -> Result:
 
 
 def made_run(trial: Trial, place: int, files: Mapping[str, bytes]) -> FinishedRun:
+    """Return a run of a trial with made-up metrics."""
     now = int(time.time() * 1000)
     return FinishedRun(
         name=trial.label,

@@ -1,7 +1,7 @@
-"""Microseconds a fit: our fleet, a DataLoader with autograd, and scikit-learn.
+"""Microseconds per model: our fleet, a DataLoader with autograd, and scikit-learn.
 
-All fits are the notebook's: linear data of 1,000 rows and 2 features, 3 epochs in batches of 32,
-squared loss, float32. Ours are 2,048, 128 learning rates with 16 replicates each.
+All models are those of the notebook: linear data of 1,000 rows and 2 features, 3 epochs in batches of 32,
+squared loss, float32. Our side trains 2,048 models, 128 learning rates with 16 replicates each.
 """
 
 from collections.abc import Callable
@@ -26,11 +26,11 @@ STUDY = Study(name="training", lrs=tuple(np.geomspace(0.003, 0.3, 128).tolist())
 BATCH_SIZE = STUDY.batch_sizes[0]
 FITS = len(STUDY.lrs) * STUDY.replicates
 ROUNDS = 15
-STUDIES, LOOPS, REGRESSORS = 8, 2, 64  # a round: every side takes tenths of a second
+STUDIES, LOOPS, REGRESSORS = 8, 2, 64  # per round, so that each side takes tenths of a second
 
 
 def training() -> list[Result]:
-    """Training alone, with its metrics, and with all that a study keeps, against peers that do the same."""
+    """Measure training alone, with metrics, and with a study's full results, against peers."""
     data = STUDY.problem.draw(STUDY.seed, STUDY.replicates)
     fleet, threads, kept, alone, loop, sgd = take_turns(
         ROUNDS,
@@ -43,21 +43,21 @@ def training() -> list[Result]:
             Side(lambda: [sgd_regressor_fit(data, r, lr) for r, lr in _sample(REGRESSORS)], REGRESSORS),
         ],
     )
-    whole = "training, then losses and errors at each epoch's end; ours also digests of the parameters"
+    whole = "training, losses and errors at the end of each epoch; ours also digests of the parameters"
     rows = "the same, and ours also quantiles over replicates and the rows of results.parquet"
-    only = "training alone on both sides; scikit-learn steps row by row, it has no minibatches"
+    only = "training only; scikit-learn makes a step per row, since it has no minibatches"
     return [
-        Result("training/autograd-loop", 1e6 * fleet, 1e6 * loop, "µs/fit", whole),
-        Result("training/two-threads", 1e6 * threads, 1e6 * loop, "µs/fit", "ours in 2 threads"),
-        Result("training/with-rows", 1e6 * kept, 1e6 * loop, "µs/fit", rows),
-        Result("training/sklearn-sgd", 1e6 * alone, 1e6 * sgd, "µs/fit", only),
+        Result("training/autograd-loop", 1e6 * fleet, 1e6 * loop, "µs/model", whole),
+        Result("training/two-threads", 1e6 * threads, 1e6 * loop, "µs/model", "ours with 2 threads"),
+        Result("training/with-rows", 1e6 * kept, 1e6 * loop, "µs/model", rows),
+        Result("training/sklearn-sgd", 1e6 * alone, 1e6 * sgd, "µs/model", only),
     ]
 
 
 def autograd_fit(
     data: Data, replicate: int, lr: float, epochs: int = STUDY.epochs
 ) -> tuple[float, float, float]:
-    """One fit as the notebook does it; the last epoch's training loss, validation loss and error."""
+    """Train one model by the notebook's loop; return its last training loss, validation loss and error."""
     train = _dataset(data.train_x[replicate], data.train_y[replicate])
     val = _dataset(data.val_x[replicate], data.val_y[replicate])
     w = torch.normal(0, STUDY.sigmas[0], (data.train_x.shape[2], 1), requires_grad=True)
@@ -78,7 +78,7 @@ def autograd_fit(
 
 
 def sgd_regressor_fit(data: Data, replicate: int, lr: float) -> SGDRegressor:
-    """One fit by scikit-learn, set to plain SGD with a constant step and exactly three epochs."""
+    """Train one model by scikit-learn, as plain SGD with a constant learning rate and three epochs."""
     model = SGDRegressor(
         loss="squared_error",
         penalty=None,
@@ -93,7 +93,7 @@ def sgd_regressor_fit(data: Data, replicate: int, lr: float) -> SGDRegressor:
 
 
 def _fleet(data: Data, work: Work, threads: int = 1) -> Callable[[], object]:
-    """All our fits: the rows are shuffled, which the peers do too, then shard by shard `work` is done."""
+    """Return a call that trains all our models: shuffle the rows, as the peers do, then run each shard."""
     cut = cut_into_shards(STUDY)
 
     def call() -> None:
@@ -108,7 +108,7 @@ def _fleet(data: Data, work: Work, threads: int = 1) -> Callable[[], object]:
 
 
 def _sample(fits: int) -> list[tuple[int, float]]:
-    """Replicates and learning rates, spread over the study's."""
+    """Return replicates and learning rates spread evenly over those of the study."""
     lrs = STUDY.lrs[:: len(STUDY.lrs) // fits]
     return [(i % STUDY.replicates, lr) for i, lr in enumerate(lrs)]
 

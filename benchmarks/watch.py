@@ -1,7 +1,7 @@
-"""Runs a command, then prints as JSON its exit code, seconds, processor time, its largest process's memory.
+"""Script that runs a command and prints its exit code, seconds, processor time and peak memory as JSON.
 
-A script, run by a process of its own: what Linux counts as a command's peak memory begins at that of
-the process that started it, and the benchmarks' own is large.
+It runs in a small process of its own, since Linux counts a command's peak memory from that of the process
+that started it, which is large for the benchmarks.
 """
 
 import json
@@ -13,5 +13,5 @@ import time
 began = time.perf_counter()
 _, status, usage = os.wait4(subprocess.Popen(sys.argv[1:], stdout=sys.stderr).pid, 0)
 seconds = time.perf_counter() - began
-busy = usage.ru_utime + usage.ru_stime
-print(json.dumps([os.waitstatus_to_exitcode(status), seconds, busy, usage.ru_maxrss / 1024]))
+cpu_seconds = usage.ru_utime + usage.ru_stime
+print(json.dumps([os.waitstatus_to_exitcode(status), seconds, cpu_seconds, usage.ru_maxrss / 1024]))

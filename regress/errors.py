@@ -1,19 +1,19 @@
-"""The errors that a user can cause, each one sentence: what, where, what was expected."""
+"""Errors that are shown to the user as one sentence: what is wrong, where, and what was expected."""
 
 from collections.abc import Iterable
 from difflib import get_close_matches
 
 
 class InputError(ValueError):
-    """Bad input: a field, a row, a file or an address that cannot be used."""
+    """Invalid input: a field, a row, a file or an address that cannot be used."""
 
 
 class ServiceLost(RuntimeError):
-    """A store or a disk failed in the middle of a study, which can be resumed."""
+    """A store, a disk or a service failed during a run; the study can be resumed."""
 
 
-def nearest(word: str, known: Iterable[str]) -> str:
-    """What to offer for a misspelt word: `did you mean ...?`, or all that exists."""
+def suggest(word: str, known: Iterable[str]) -> str:
+    """Return a hint for an unknown word: `did you mean ...?`, or `expected one of ...` without a match."""
     names = sorted(known)
-    close = get_close_matches(word, names, n=1, cutoff=0.5)
-    return f"did you mean {close[0]}?" if close else f"expected one of {', '.join(names)}"
+    matches = get_close_matches(word, names, n=1, cutoff=0.5)
+    return f"did you mean {matches[0]}?" if matches else f"expected one of {', '.join(names)}"

@@ -13,7 +13,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from regress.kernels.compiler import are_on_disk
+from regress.kernels.compiler import are_kernels_cached
 from tasks.progress import Listener
 
 _COMPILING = "compiling training code, once on this machine"
@@ -37,7 +37,7 @@ def progress(console: Console, totals: Mapping[str, int]) -> Iterator[Listener]:
         tasks = {
             unit: bars.add_task(f"{unit} {_VERBS[unit]}", total=total) for unit, total in totals.items()
         }
-        compiling = None if are_on_disk() else bars.add_task(_COMPILING, total=None)
+        compiling = None if are_kernels_cached() else bars.add_task(_COMPILING, total=None)
 
         def advance(unit: str, count: int) -> None:
             if compiling is not None:
@@ -49,7 +49,7 @@ def progress(console: Console, totals: Mapping[str, int]) -> Iterator[Listener]:
 
 def _print_quarters(console: Console, totals: Mapping[str, int]) -> Listener:
     counts = dict.fromkeys(totals, 0)
-    if not are_on_disk():
+    if not are_kernels_cached():
         console.print(_COMPILING)
 
     def advance(unit: str, count: int) -> None:

@@ -10,7 +10,7 @@ from scipy.optimize import linprog
 
 from regress.losses import Loss
 from regress.losses.evaluate import evaluate_psi
-from regress.numerics.linear_algebra import halving_sum, least_squares, multiply
+from regress.numerics.linear_algebra import least_squares, multiply, pairwise_sum
 from regress.problems import Data, Model, Problem
 from regress.problems.affine import Affine
 from regress.problems.data import kept_with_data
@@ -88,10 +88,10 @@ def _at_vertex(z: Floats, y: Floats, w: Floats) -> Floats:
     directions: list[Floats] = []
     for row in exact:
         v = z[row].copy()
-        size = np.sqrt(halving_sum(v * v))
+        size = np.sqrt(pairwise_sum(v * v))
         for direction in directions:
-            v -= halving_sum(v * direction) * direction
-        rest = np.sqrt(halving_sum(v * v))
+            v -= pairwise_sum(v * direction) * direction
+        rest = np.sqrt(pairwise_sum(v * v))
         if rest > _DEPENDENT * size:
             chosen.append(int(row))
             directions.append(v / rest)

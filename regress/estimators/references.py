@@ -24,7 +24,7 @@ from regress.contaminations import Contamination
 from regress.losses import L1, L2, Huber, Loss
 from regress.metrics.summary import Quantiles
 from regress.numerics.quantiles import nearest_ranks
-from regress.numerics.threads import one_thread
+from regress.numerics.threads import limit_to_one_thread
 from regress.problems import Data, Model, Problem
 
 Floats = NDArray[np.float64]
@@ -127,7 +127,7 @@ def fit_references(
 
     `clean` are the rows before contamination.
     """
-    one_thread()
+    limit_to_one_thread()
     return tuple(
         _reference(estimator, problem, contamination, data, clean)
         for estimator in estimators(problem.model)

@@ -1,17 +1,17 @@
-"""Trains many models at once."""
+"""Minibatch SGD of many models at once, and their losses and residuals."""
 
 from regress.fleet.engines import mean_loss, residuals, train
 from regress.fleet.lane import Lane, Trajectory
-from regress.fleet.rearrange import LastEpoch, Rearrangement, Standing
+from regress.fleet.rearrange import EpochInputs, PreviousEpoch, Rearrangement
 from regress.fleet.schedule import Reduction, Schedule, Tail
 
 __all__ = [
+    "EpochInputs",
     "Lane",
-    "LastEpoch",
+    "PreviousEpoch",
     "Rearrangement",
     "Reduction",
     "Schedule",
-    "Standing",
     "Tail",
     "Trajectory",
     "mean_loss",

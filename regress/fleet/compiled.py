@@ -1,4 +1,4 @@
-"""Trains and measures linear models by the compiled kernels, WIDTH lanes at a time."""
+"""Training and metrics of linear models by the compiled kernels, in tiles of lanes."""
 
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -7,24 +7,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from regress.fleet.lane import Training
-from regress.fleet.rearrange import LastEpoch, Rearrangement, Standing
-from regress.fleet.tiles import Tile, tiles
+from regress.fleet.rearrange import EpochInputs, PreviousEpoch, Rearrangement
+from regress.fleet.tiles import Tile, split_into_tiles
 from regress.kernels import WIDTH
-from regress.kernels.compiler import Compiled, Dtype, Kernels, load, load_elementwise
+from regress.kernels.compiler import Compiled, Dtype, Kernels, load_elementwise, load_kernels
 from regress.losses import Loss
 from regress.problems.model import Model
 
-Numbers = NDArray[Any]  # of the training dtype
+Numbers = NDArray[Any]  # in the training dtype
 Floats = NDArray[np.float64]
 Permutations = NDArray[np.intp]
 
-# Rows of lanes that order their epochs themselves, computed at once: their arrays fit the cache.
+# Rows, over all lanes with a rearrangement, computed at once, so that their arrays fit into the cache.
 _REARRANGED = 1 << 15
 
 
 @dataclass(frozen=True)
 class Engine:
-    """The kernels for lanes of one loss and dtype; `apply` computes its psi, or its rho."""
+    """The kernels for lanes of one loss and dtype; `apply` computes the loss's psi or rho."""
 
     kernels: Kernels
     apply: Compiled
@@ -32,19 +32,23 @@ class Engine:
     is_scaled: bool
 
 
-def compiled_engine(
+def load_engine(
     model: Model, loss: Loss, dtype: np.dtype[Any], part: Literal["rho", "psi"]
 ) -> Engine | None:
-    """What trains this model by psi, or measures it by rho; None where that is torch."""
+    """Return the engine that trains a model by psi or measures it by rho, or None where torch does.
+
+    Torch computes models that are not linear, losses without a scalar form, and everything where no kernels
+    can be compiled.
+    """
     form = loss.scalar_form
     if not model.is_linear or form is None:
         return None
     name: Dtype = "float32" if dtype == np.float32 else "float64"
-    kernels = load(name)
+    kernels = load_kernels(name)
     apply = load_elementwise(getattr(form, part), len(loss.constants), name)
     if kernels is None or apply is None:
         return None
-    with np.errstate(over="ignore"):  # a constant beyond float32 is infinite there
+    with np.errstate(over="ignore"):  # a constant beyond the range of float32 becomes infinite
         constants = np.array(loss.constants, dtype)
     return Engine(kernels, apply, constants, loss.is_scaled)
 
@@ -52,59 +56,60 @@ def compiled_engine(
 def train_compiled(
     engine: Engine, training: Training, rearrangement: Rearrangement | None
 ) -> tuple[Numbers, NDArray[np.int64]]:
-    """Paths (E, L, R, P) and first non-finite steps (L, R)."""
+    """Return the parameters at epoch ends (E, L, R, P) and the first non-finite steps (L, R)."""
     shape = training.start.shape
     params = np.empty((training.orders.shape[1], *shape), training.rows.dtype)
     first_nonfinite = np.zeros(shape[:2], np.int64)
     if rearrangement is None:
         _train_in_shared_orders(engine, training, params, first_nonfinite)
     else:
-        _train_in_own_orders(engine, training, rearrangement, params, first_nonfinite)
+        _train_rearranged(engine, training, rearrangement, params, first_nonfinite)
     return params, first_nonfinite
 
 
 def _train_in_shared_orders(
     engine: Engine, training: Training, params: Numbers, first_nonfinite: NDArray[np.int64]
 ) -> None:
-    """All lanes of a stream visit its rows in the same order."""
+    """Train lanes that visit the rows in their stream's order; fill `params` and `first_nonfinite`."""
     streams, epochs, _ = training.orders.shape
-    repeats = training.orders.strides[1] == 0  # one order for all epochs, which need not be copied for each
-    orders = _as_kernel_takes_it(training.orders[:, :1] if repeats else training.orders)
+    is_repeated = training.orders.strides[1] == 0  # one order broadcast to all epochs
+    orders = _as_kernel_argument(training.orders[:, :1] if is_repeated else training.orders)
     lrs = np.repeat(training.lrs[:, None], streams, axis=1)
-    for tile in tiles(streams, len(lrs)):
+    for tile in split_into_tiles(streams, len(lrs)):
         descent = _Descent(engine, training, tile, tile.source, training.start, lrs)
         path = descent.run(orders, tile.source, epochs)
-        for epoch, reached in enumerate(path):
-            params[epoch, :, tile.streams] = tile.read(reached.swapaxes(1, 2))
+        for epoch, state in enumerate(path):
+            params[epoch, :, tile.streams] = tile.read(state.swapaxes(1, 2))
         first_nonfinite[:, tile.streams] = tile.read(descent.first_nonfinite)
 
 
-def _train_in_own_orders(
+def _train_rearranged(
     engine: Engine,
     training: Training,
     rearrangement: Rearrangement,
     params: Numbers,
     first_nonfinite: NDArray[np.int64],
 ) -> None:
-    """Every lane has orders of its own, as the only one of its stream."""
+    """Train lanes with a different order each, every lane as the only one of a stream."""
     lanes, streams = (index.ravel() for index in np.indices(first_nonfinite.shape))
-    most = max(WIDTH, _REARRANGED // training.orders.shape[2])
-    for first in range(0, len(lanes), most):
-        at = lanes[first : first + most], streams[first : first + most]
-        descents = _RearrangedDescents(engine, training, *at)
+    lanes_at_once = max(WIDTH, _REARRANGED // training.orders.shape[2])
+    for first in range(0, len(lanes), lanes_at_once):
+        chunk = slice(first, first + lanes_at_once)
+        indices = lanes[chunk], streams[chunk]
+        descents = _RearrangedDescents(engine, training, *indices)
         for epoch in range(len(params)):
-            drawn = training.orders[at[1], epoch]
-            params[epoch, *at] = descents.run_epoch(drawn, rearrangement)
-        first_nonfinite[at] = descents.first_nonfinite
+            drawn = training.orders[streams[chunk], epoch]
+            params[epoch, *indices] = descents.run_epoch(drawn, rearrangement)
+        first_nonfinite[indices] = descents.first_nonfinite
 
 
-def _as_kernel_takes_it(orders: Permutations) -> Permutations:
-    """`orders` as contiguous, writable indices, copied only where they are not."""
+def _as_kernel_argument(orders: Permutations) -> Permutations:
+    """Return `orders` as a contiguous, writable array of indices, copied only if it is not one already."""
     return np.require(orders, np.intp, ["C", "W"])
 
 
 class _Descent:
-    """Training of one tile: current parameters, which models have stopped, and the steps made."""
+    """SGD of one tile: the current parameters, which models have stopped, and the number of steps made."""
 
     def __init__(
         self,
@@ -115,9 +120,10 @@ class _Descent:
         start: Floats,
         lrs: Floats,
     ) -> None:
-        """Starts at `start` (L, S, P) with learning rates (L, S), for L lanes on S streams of a tile.
+        """Begin at parameters `start` (L, S, P) with learning rates `lrs` (L, S).
 
-        `source` (WIDTH,) says which of the rows (R, n, C) a slot reads.
+        The tile has L lanes on each of S streams; `source` (WIDTH,) is the stream of the training's rows
+        (R, n, C) that each slot reads.
         """
         rows, schedule = training.rows, training.schedule
         length, dtype = rows.shape[1], rows.dtype
@@ -139,7 +145,11 @@ class _Descent:
         epochs: int,
         row_gradients: Numbers | None = None,
     ) -> Numbers:
-        """Parameters (E, K, P, WIDTH) at the ends of `epochs` epochs in `orders` (O, E or 1, n)."""
+        """Return the parameters (E, K, P, WIDTH) at the end of each of `epochs` further epochs.
+
+        `order_of` (WIDTH,) selects each slot's order among `orders` (O, E, n), or (O, 1, n) if all epochs
+        have the same. `row_gradients` (n, P, WIDTH) receives the gradients of layer 0 in the last epoch.
+        """
         path = np.empty((epochs, *self.state.shape), self.state.dtype)
         self.engine.kernels.descend(
             self.engine.apply,
@@ -165,66 +175,69 @@ class _Descent:
 
 
 class _RearrangedDescents:
-    """G lanes that order each epoch themselves, by their residuals or gradients."""
+    """SGD of G lanes that reorder each epoch by their residuals or gradients."""
 
     def __init__(
         self, engine: Engine, training: Training, lanes: Permutations, source: Permutations
     ) -> None:
-        """Lane `lanes` (G,) of the training on its stream `source` (G,)."""
+        """Select lane `lanes[g]` on stream `source[g]` of the training, for g < G."""
         self.rows, self.source = training.rows, source
-        self.last: LastEpoch | None = None
-        self.tiles = list(tiles(len(source), 1))
-        # The streams of these tiles are the lanes, with one lane each.
+        self.previous: PreviousEpoch | None = None
+        self.tiles = list(split_into_tiles(len(source), 1))
+        # In these tiles every lane is a stream of its own, since no two lanes share an order.
         start, lrs = training.start[lanes, source][None], training.lrs[lanes][None]
         self.descents = [
             _Descent(engine, training, tile, source[tile.source], start, lrs) for tile in self.tiles
         ]
 
     def run_epoch(self, drawn: Permutations, rearrangement: Rearrangement) -> Numbers:
-        """Parameters (G, P) after an epoch for which the streams drew `drawn` (G, n)."""
+        """Return the parameters (G, P) after an epoch for which the streams drew `drawn` (G, n)."""
         if rearrangement.by == "residuals":
-            order = rearrangement.order(Standing(drawn, self._residuals(), None))
-            return self._run(_as_kernel_takes_it(order), None)
-        order = _as_kernel_takes_it(rearrangement.order(Standing(drawn, None, self.last)))
+            order = rearrangement.order(EpochInputs(drawn, self._residuals(), None))
+            return self._run(_as_kernel_argument(order), None)
+        order = _as_kernel_argument(rearrangement.order(EpochInputs(drawn, None, self.previous)))
         gradients = np.zeros((order.shape[1], self.rows.shape[2] - 1, len(order)), self.rows.dtype)
         params = self._run(order, gradients)
-        before = np.zeros_like(params.T) if self.last is None else self.last.mean
-        self.last = LastEpoch(order, gradients, before)
+        mean_before = np.zeros_like(params.T) if self.previous is None else self.previous.mean
+        self.previous = PreviousEpoch(order, gradients, mean_before)
         return params
 
     @property
     def first_nonfinite(self) -> NDArray[np.int64]:
-        """The step (G,) at which a lane's parameters first were not finite, or 0."""
-        found = zip(self.tiles, self.descents, strict=True)
-        return np.concatenate([tile.read(descent.first_nonfinite)[0] for tile, descent in found])
+        """The step (G,) at which each lane's parameters became non-finite, or 0."""
+        pairs = zip(self.tiles, self.descents, strict=True)
+        return np.concatenate([tile.read(descent.first_nonfinite)[0] for tile, descent in pairs])
 
     def _run(self, order: Permutations, gradients: Numbers | None) -> Numbers:
-        """Parameters (G, P) after an epoch in `order` (G, n); `gradients` (n, P, G) is filled."""
-        ends = []
+        """Return the parameters (G, P) after an epoch in `order` (G, n); fill `gradients` (n, P, G)."""
+        params = []
         for tile, descent in zip(self.tiles, self.descents, strict=True):
             shape = (len(gradients) if gradients is not None else 0, *descent.state.shape[1:])
-            seen = np.zeros(shape, descent.state.dtype)
-            reached = descent.run(order[:, None], tile.source, 1, seen)[0]
-            ends.append(tile.read(reached.swapaxes(1, 2))[0])
+            tile_gradients = np.zeros(shape, descent.state.dtype)
+            state = descent.run(order[:, None], tile.source, 1, tile_gradients)[0]
+            params.append(tile.read(state.swapaxes(1, 2))[0])
             if gradients is not None:
-                gradients[..., tile.streams] = seen[..., : tile.size]
-        return np.concatenate(ends)
+                gradients[..., tile.streams] = tile_gradients[..., : tile.size]
+        return np.concatenate(params)
 
     def _residuals(self) -> Numbers:
-        """Prediction minus target (G, n), by row."""
-        found = []
+        """Return prediction minus target (G, n) of all rows as they are stored."""
+        residuals = []
         for tile, descent in zip(self.tiles, self.descents, strict=True):
             residual = np.empty((self.rows.shape[1], WIDTH), self.rows.dtype)
             descent.engine.kernels.residuals(self.rows, descent.source, descent.state[0], residual)
-            found.append(residual.T[: tile.size])
-        return np.concatenate(found)
+            residuals.append(residual.T[: tile.size])
+        return np.concatenate(residuals)
 
 
 def mean_loss_compiled(engine: Engine, rows: Floats, params: Floats, scale: Floats | None) -> Floats:
-    """Mean rho (K, R) over rows (R, n, C) at parameters (K, R, P)."""
+    """Return the mean rho (K, R) over rows (R, n, C) at parameters (K, R, P).
+
+    `scale` (R,) is that of the residuals on each stream, for a loss that uses it.
+    """
     count, streams, _ = params.shape
     result = np.empty((count, streams))
-    for tile in tiles(streams, count):
+    for tile in split_into_tiles(streams, count):
         placed = tile.place(params)
         means = np.empty(placed.shape[:2])
         engine.kernels.mean_loss(
@@ -242,14 +255,16 @@ def mean_loss_compiled(engine: Engine, rows: Floats, params: Floats, scale: Floa
 
 
 def residuals_compiled(kernels: Kernels, rows: Floats, params: Floats) -> Floats:
-    """Prediction minus target (K, R, n) of rows (R, n, C) at parameters (K, R, P)."""
+    """Return prediction minus target (K, R, n) of rows (R, n, C) at parameters (K, R, P)."""
     count, streams, _ = params.shape
     result = np.empty((count, streams, rows.shape[1]))
     residual = np.empty((rows.shape[1], WIDTH))
-    for tile in tiles(streams, count):
+    for tile in split_into_tiles(streams, count):
         for layer, placed in enumerate(tile.place(params)):
             kernels.residuals(rows, tile.source, np.ascontiguousarray(placed.T), residual)
-            lanes = slice(layer * tile.copies, min((layer + 1) * tile.copies, count))
-            used = residual[:, : tile.copies * tile.size].T.reshape(tile.copies, tile.size, -1)
+            lanes = slice(layer * tile.lanes_per_layer, min((layer + 1) * tile.lanes_per_layer, count))
+            used = residual[:, : tile.lanes_per_layer * tile.size].T.reshape(
+                tile.lanes_per_layer, tile.size, -1
+            )
             result[lanes, tile.streams] = used[: lanes.stop - lanes.start]
     return result

@@ -1,7 +1,7 @@
-"""Trains many models at once, each with the bits that it has alone.
+"""Training and metrics of many models at once, each with the same bits as alone.
 
-A linear model with a loss in scalar form is trained by the compiled engine, any other by torch. Which
-engine trains a lane follows from the lane's own model, loss and dtype, never from its neighbours.
+Linear models with a loss that has a scalar form are computed by the compiled kernels, all others by torch.
+The choice depends on a lane's own model, loss and dtype, never on the lanes trained with it.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from regress.fleet.compiled import (
     Engine,
-    compiled_engine,
+    load_engine,
     mean_loss_compiled,
     residuals_compiled,
     train_compiled,
@@ -22,7 +22,7 @@ from regress.fleet.general import mean_loss_general, residuals_general, train_ge
 from regress.fleet.lane import Lane, Training, Trajectory
 from regress.fleet.rearrange import Rearrangement
 from regress.fleet.schedule import Schedule
-from regress.kernels.compiler import load
+from regress.kernels.compiler import load_kernels
 from regress.losses import Loss
 from regress.problems.model import Model
 
@@ -43,15 +43,39 @@ def train(
     rearrangement: Rearrangement | None = None,
     scales: Scales = _NO_SCALES,
 ) -> Trajectory:
-    """Minibatch SGD, w -= lr * reduce_b grad_b, of L lanes on R streams.
+    """Train L lanes on each of R streams by minibatch SGD.
 
-    `rows` (R, n, C) as the model's `table` gives them, its dtype being the one trained in; `orders`
-    (R, E, n) the row indices of each epoch; `start` (L, R, P) the initial parameters. With a
-    `rearrangement` each lane orders its epochs itself. `scales` holds the residuals' scale on each stream
-    (R,) for the losses that ask for it. Raises ValueError where `start` has another shape
-    or `orders` name rows that there are not.
+    A step is w -= lr / divisor * (sum of the gradients over a batch), the divisor as in `Schedule.steps`.
 
-    Every nan in the result has the same bits: the sign of a computed one depends on the processor.
+    Parameters
+    ----------
+    model
+        The model of all lanes, with P parameters.
+    rows
+        The training rows (R, n, C) as returned by `model.table`; their dtype is the training dtype.
+    orders
+        The row indices (R, E, n) in the order in which each epoch visits them.
+    start
+        The initial parameters (L, R, P).
+    lanes
+        Loss and learning rate of each of the L lanes.
+    schedule
+        Batch size, reduction and treatment of a last, smaller batch.
+    rearrangement
+        If given, each lane reorders every epoch by its residuals or gradients.
+    scales
+        The scale (R,) of the residuals on each stream, for the losses that use one.
+
+    Returns
+    -------
+    Trajectory
+        Parameters at the end of each epoch and the first non-finite steps. Every nan has the same bit
+        pattern, since the sign bit of a computed nan depends on the processor.
+
+    Raises
+    ------
+    ValueError
+        If `start` has another shape, or `orders` contain an index outside the rows.
     """
     replicates, epochs, _ = orders.shape
     shape = (len(lanes), replicates, model.parameters)
@@ -63,9 +87,9 @@ def train(
     params = np.empty((epochs, *shape), numbers.dtype)
     first_nonfinite = np.zeros(shape[:2], np.int64)
     lrs = np.array([lane.lr for lane in lanes])
-    for loss, indices in lanes_by_loss([lane.loss for lane in lanes]):
+    for loss, indices in _group_by_loss([lane.loss for lane in lanes]):
         training = Training(numbers, orders, start[indices], lrs[indices], schedule, scales.get(loss))
-        engine = compiled_engine(model, loss, numbers.dtype, "psi")
+        engine = load_engine(model, loss, numbers.dtype, "psi")
         params[:, indices], first_nonfinite[indices] = (
             train_compiled(engine, training, rearrangement)
             if engine
@@ -78,16 +102,20 @@ def train(
 def mean_loss(
     model: Model, rows: torch.Tensor, losses: Sequence[Loss], params: Floats, scales: Scales = _NO_SCALES
 ) -> Floats:
-    """Mean rho (E, L, R) over rows (R, n, C) at parameters (E, L, R, P), loss i for lane i, in float64."""
+    """Return the mean rho (E, L, R) over rows (R, n, C) at parameters (E, L, R, P), in float64.
+
+    `losses[i]` is the loss of lane i; `scales` holds the scale (R,) of the residuals on each stream for the
+    losses that use one.
+    """
     epochs, _, replicates, size = params.shape
     result = np.empty(params.shape[:3])
-    for loss, indices in lanes_by_loss(losses):
-        columns, scale = params[:, indices].reshape(-1, replicates, size), scales.get(loss)
-        engine: Engine | None = compiled_engine(model, loss, params.dtype, "rho")
+    for loss, indices in _group_by_loss(losses):
+        flat, scale = params[:, indices].reshape(-1, replicates, size), scales.get(loss)
+        engine: Engine | None = load_engine(model, loss, params.dtype, "rho")
         means = (
-            mean_loss_compiled(engine, rows.contiguous().numpy(), columns, scale)
+            mean_loss_compiled(engine, rows.contiguous().numpy(), flat, scale)
             if engine
-            else mean_loss_general(model, loss, rows, columns, scale)
+            else mean_loss_general(model, loss, rows, flat, scale)
         )
         result[:, indices] = means.reshape(epochs, len(indices), replicates)
     result[np.isnan(result)] = np.nan  # one bit pattern, as in `train`
@@ -95,21 +123,20 @@ def mean_loss(
 
 
 def residuals(model: Model, rows: torch.Tensor, params: Floats) -> Floats:
-    """Prediction minus target (L, R, n) of rows (R, n, C) at parameters (L, R, P), in float64."""
-    kernels = load("float64") if model.is_linear else None
+    """Return prediction minus target (L, R, n) of rows (R, n, C) at parameters (L, R, P), in float64."""
+    kernels = load_kernels("float64") if model.is_linear else None
     if kernels is None:
         return residuals_general(model, rows, params)
     return residuals_compiled(kernels, rows.contiguous().numpy(), params)
 
 
-def lanes_by_loss(losses: Sequence[Loss]) -> Iterator[tuple[Loss, list[int]]]:
-    """Each loss once, and the lanes that train by it."""
+def _group_by_loss(losses: Sequence[Loss]) -> Iterator[tuple[Loss, list[int]]]:
+    """Yield each distinct loss with the indices of its lanes, in order of first appearance."""
     groups: dict[Loss, list[int]] = {}
-    known: dict[
-        int, list[int]
-    ] = {}  # by identity: the lanes of a study share few objects, and hashing is slow
+    # Lookup by identity first: the lanes of a study share few loss objects, and hashing one is slow.
+    groups_by_id: dict[int, list[int]] = {}
     for i, loss in enumerate(losses):
-        if (indices := known.get(id(loss))) is None:
-            indices = known[id(loss)] = groups.setdefault(loss, [])
+        if (indices := groups_by_id.get(id(loss))) is None:
+            indices = groups_by_id[id(loss)] = groups.setdefault(loss, [])
         indices.append(i)
     yield from groups.items()

@@ -1,7 +1,7 @@
-"""Trains and measures any model by torch: what no compiled kernel knows, and the tests' reference.
+"""Training and metrics of any model by torch, for what the compiled kernels cannot compute.
 
-The lanes of a stream lie side by side in one tensor. Every operation rounds an element as if it were
-alone, and sums over rows add halves to each other, so that a lane's bits do not depend on its neighbours.
+The lanes of a stream are the last axis of one tensor. Every operation rounds each element independently,
+and sums over rows are pairwise, so that a lane's bits do not depend on the other lanes.
 """
 
 from collections.abc import Iterator, Sequence
@@ -13,53 +13,56 @@ import torch
 from numpy.typing import NDArray
 
 from regress.fleet.lane import Training
-from regress.fleet.rearrange import LastEpoch, Rearrangement, Standing
+from regress.fleet.rearrange import EpochInputs, PreviousEpoch, Rearrangement
 from regress.fleet.schedule import Schedule
 from regress.losses import Loss, scaled_psi, scaled_rho
 from regress.problems.model import Model, Psi, sum_rows
 
 Floats = NDArray[np.float64]
 Permutations = NDArray[np.intp]
-Step = tuple[slice, torch.Tensor]  # which rows, and lr / divisor of each lane (1, 1, T)
+Step = tuple[slice, torch.Tensor]  # positions of a batch's rows, and lr / divisor (1, 1, T) of each lane
 
-_RESIDUALS = 1 << 19  # of a step, computed at once: 2 MiB in float32
-_MEASURED = 1 << 15  # the same for metrics: 256 KiB in float64
+_RESIDUALS = 1 << 19  # residuals of a step computed at once, 2 MiB in float32
+_MEASURED = 1 << 15  # residuals computed at once for metrics, 256 KiB in float64
 
 
 def train_general(
     model: Model, loss: Loss, training: Training, rearrangement: Rearrangement | None
 ) -> tuple[NDArray[Any], NDArray[np.int64]]:
-    """Paths (E, L, R, P) and first non-finite steps (L, R)."""
+    """Return the parameters at epoch ends (E, L, R, P) and the first non-finite steps (L, R)."""
     count, streams, size = training.start.shape
     rows, schedule = torch.from_numpy(training.rows), training.schedule
     epochs = training.orders.shape[1]
     params = torch.empty(epochs, count, streams, size, dtype=rows.dtype)
     first_nonfinite = np.zeros((count, streams), np.int64)
-    # A lane that orders its epochs itself shares its rows with no other.
+    # Lanes with a rearrangement visit the rows in different orders and cannot share a batch.
     width = count if rearrangement is None else 1
-    most = max(1, _RESIDUALS // (schedule.batch_size * width))
+    streams_at_once = max(1, _RESIDUALS // (schedule.batch_size * width))
     for first_lane in range(0, count, width):
         lanes = slice(first_lane, first_lane + width)
-        for first in range(0, streams, most):
-            part = slice(first, first + most)
+        for first in range(0, streams, streams_at_once):
+            chunk = slice(first, first + streams_at_once)
             descent = _Descent(
                 model,
-                _psi(loss, None if training.scale is None else training.scale[part], rows.dtype),
-                torch.from_numpy(training.start[lanes, part]).permute(1, 2, 0).to(rows.dtype),
+                _psi(loss, None if training.scale is None else training.scale[chunk], rows.dtype),
+                torch.from_numpy(training.start[lanes, chunk]).permute(1, 2, 0).to(rows.dtype),
                 _steps(schedule, rows, training.lrs[lanes]),
             )
-            walk = _walk(descent, rows[part], training.orders[part], rearrangement)
-            for epoch, _ in enumerate(walk):
-                params[epoch, lanes, part] = descent.w.permute(2, 0, 1)
+            finished = _run_epochs(descent, rows[chunk], training.orders[chunk], rearrangement)
+            for epoch in finished:
+                params[epoch, lanes, chunk] = descent.w.permute(2, 0, 1)
             steps = descent.finite_steps[:, 0].T.numpy()
-            first_nonfinite[lanes, part] = np.where(steps < epochs * len(descent.steps), steps + 1, 0)
+            first_nonfinite[lanes, chunk] = np.where(steps < epochs * len(descent.steps), steps + 1, 0)
     return params.numpy(), first_nonfinite
 
 
 def mean_loss_general(
     model: Model, loss: Loss, rows: torch.Tensor, params: Floats, scale: Floats | None
 ) -> Floats:
-    """Mean rho (K, R) over rows (R, n, C) at parameters (K, R, P)."""
+    """Return the mean rho (K, R) over rows (R, n, C) at parameters (K, R, P).
+
+    `scale` (R,) is that of the residuals on each stream, for a loss that uses it.
+    """
     result = np.empty(params.shape[:2])
     for r in range(len(rows)):
         for lanes, residual in _residuals(model, rows[r : r + 1], params[:, r]):
@@ -71,7 +74,7 @@ def mean_loss_general(
 
 
 def residuals_general(model: Model, rows: torch.Tensor, params: Floats) -> Floats:
-    """Prediction minus target (K, R, n) of rows (R, n, C) at parameters (K, R, P)."""
+    """Return prediction minus target (K, R, n) of rows (R, n, C) at parameters (K, R, P)."""
     result = np.empty((*params.shape[:2], rows.shape[1]))
     for r in range(len(rows)):
         for lanes, residual in _residuals(model, rows[r : r + 1], params[:, r]):
@@ -80,7 +83,7 @@ def residuals_general(model: Model, rows: torch.Tensor, params: Floats) -> Float
 
 
 def _residuals(model: Model, rows: torch.Tensor, params: Floats) -> Iterator[tuple[slice, torch.Tensor]]:
-    """Residuals (1, n, T) of rows (1, n, C) at parameters (K, P), T of the K at a time."""
+    """Yield slices of T of the K parameters (K, P), and the residuals (1, n, T) of rows (1, n, C) there."""
     width = max(1, _MEASURED // rows.shape[1])
     for first in range(0, len(params), width):
         lanes = slice(first, first + width)
@@ -88,71 +91,77 @@ def _residuals(model: Model, rows: torch.Tensor, params: Floats) -> Iterator[tup
 
 
 def _steps(schedule: Schedule, rows: torch.Tensor, lrs: Floats) -> list[Step]:
-    cuts = schedule.steps(rows.shape[1])
-    rates = {divisor: torch.from_numpy(lrs / divisor) for _, divisor in cuts}
-    return [(cut, rates[divisor].to(rows.dtype).view(1, 1, -1)) for cut, divisor in cuts]
+    """Return the steps of an epoch over rows (R, n, C) for lanes with learning rates lrs (T,)."""
+    steps = schedule.steps(rows.shape[1])
+    rates = {divisor: torch.from_numpy(lrs / divisor) for _, divisor in steps}
+    return [(batch, rates[divisor].to(rows.dtype).view(1, 1, -1)) for batch, divisor in steps]
 
 
 def _psi(loss: Loss, scale: Floats | None, dtype: torch.dtype) -> Psi:
+    """Return psi(u) of the loss, or s psi(u / s) with the scales s (G,) of the residuals on each stream."""
     if scale is None:
         return loss.psi
     return partial(scaled_psi, loss, s=torch.from_numpy(scale).to(dtype).view(-1, 1, 1))
 
 
 class _Descent:
-    """SGD of T lanes, P parameters each, on G streams; a lane stops where it becomes non-finite.
+    """SGD of T lanes with P parameters on each of G streams; a lane stops where it becomes non-finite.
 
-    `w` (G, P, T) is where they stand, `finite` (G, 1, T) whether that is a number, and `finite_steps`
-    (G, 1, T) after how many steps it still was one.
+    `w` (G, P, T) are the current parameters, `finite` (G, 1, T) tells whether they are all finite, and
+    `finite_steps` (G, 1, T) counts the steps after which they were.
     """
 
     def __init__(self, model: Model, psi: Psi, start: torch.Tensor, steps: Sequence[Step]) -> None:
         self.model, self.psi, self.steps = model, psi, steps
         self.state = model.state(start)
-        self.w = self.state[:, : model.parameters]  # a view: writing to it moves the state
+        self.w = self.state[:, : model.parameters]  # a view: writing to it updates the state
         self.finite = torch.ones_like(start[:, :1], dtype=torch.bool)
         self.finite_steps = torch.zeros_like(start[:, :1], dtype=torch.int64)
 
-    def epoch(self, rows: torch.Tensor) -> None:
-        """One pass over rows (G, n, C).
+    def run_epoch(self, rows: torch.Tensor) -> None:
+        """Make one pass over rows (G, n, C), in their order.
 
-        Watching every lane at every step costs a quarter of the time. A parameter that is not finite stays
-        so, whatever is added to it: so the epoch is run unwatched, and once more, watched, where a lane
-        turns out to have become non-finite in it.
+        Checking every lane at every step costs a quarter of the time. A parameter that is not finite stays
+        so, whatever is added to it: the epoch is therefore run without checks, and repeated with checks
+        only if a lane has become non-finite during it.
         """
         before = self.w.clone()
-        for cut, rate in self.steps:
-            self.w -= self._gradient(rows[:, cut]) * rate
+        for batch, rate in self.steps:
+            self.w -= self._gradient(rows[:, batch]) * rate
         if (self.finite & ~_is_finite(self.w)).any():
             self.w.copy_(before)
-            self.watched_epoch(rows)
+            self.run_checked_epoch(rows)
         else:
             torch.where(self.finite, self.w, before, out=self.w)
             self.finite_steps += len(self.steps) * self.finite
 
-    def watched_epoch(self, rows: torch.Tensor, gradients: torch.Tensor | None = None) -> None:
-        """One pass over rows (G, n, C); `gradients` (G, n, P) receives those of the first lanes.
+    def run_checked_epoch(self, rows: torch.Tensor, gradients: torch.Tensor | None = None) -> None:
+        """Make one pass over rows (G, n, C), and check after every step whether lanes are finite.
 
-        Each is of its row's own loss, at where the lane stood when it visited the row.
+        `gradients` (G, n, P) receives, for the first lane of each stream, the gradient of each row's loss
+        at the parameters before the row's step.
         """
-        for cut, rate in self.steps:
-            batch = rows[:, cut]
+        for batch, rate in self.steps:
+            batch_rows = rows[:, batch]
             if gradients is not None:
-                gradients[:, cut] = self._row_gradients(batch)
-            moved = self.w - self._gradient(batch) * rate
-            torch.where(self.finite, moved, self.w, out=self.w)
+                gradients[:, batch] = self._row_gradients(batch_rows)
+            updated = self.w - self._gradient(batch_rows) * rate
+            torch.where(self.finite, updated, self.w, out=self.w)
             self.finite = _is_finite(self.w)
             self.finite_steps += self.finite
 
     def residual(self, rows: torch.Tensor) -> torch.Tensor:
-        """Prediction minus target (G, n) of rows (G, n, C) for the first lanes."""
+        """Return prediction minus target (G, n) of rows (G, n, C) for the first lane of each stream."""
         return self.model.residual(rows, self.state)[..., 0]
 
     def _gradient(self, batch: torch.Tensor) -> torch.Tensor:
         return self.model.gradient(batch, self.state, self.psi)
 
     def _row_gradients(self, batch: torch.Tensor) -> torch.Tensor:
-        """Gradients (G, b, P) of each row's loss for the first lanes: every row a stream of its own."""
+        """Return the gradient (G, b, P) of each row's loss for the first lane of each stream.
+
+        Each row is passed to the model as a stream of its own, so that rows are not summed.
+        """
         streams, size, _ = batch.shape
         psi = self.psi(self.model.residual(batch, self.state))[..., :1]
         state = self.state[:, None, :, :1].expand(-1, size, -1, -1)
@@ -162,32 +171,34 @@ class _Descent:
         return gradients.view(streams, size, -1)
 
 
-def _walk(
+def _run_epochs(
     descent: _Descent, rows: torch.Tensor, orders: Permutations, rearrangement: Rearrangement | None
-) -> Iterator[None]:
-    """Moves the lanes of G streams by an epoch of `orders` (G, E, n) at a time."""
-    last = None
-    for drawn in orders.swapaxes(0, 1):
+) -> Iterator[int]:
+    """Run the epochs of `orders` (G, E, n) on rows (G, n, C); yield the index of each after it."""
+    previous = None
+    for epoch, drawn in enumerate(orders.swapaxes(0, 1)):
         if rearrangement is None:
-            descent.epoch(_visit(rows, drawn))
+            descent.run_epoch(_sort_rows(rows, drawn))
         elif rearrangement.by == "residuals":
             residual = descent.residual(rows).numpy()
-            descent.epoch(_visit(rows, rearrangement.order(Standing(drawn, residual, None))))
+            descent.run_epoch(_sort_rows(rows, rearrangement.order(EpochInputs(drawn, residual, None))))
         else:
-            order = rearrangement.order(Standing(drawn, None, last))
-            gradients = rows.new_zeros(*order.shape, descent.model.parameters)
-            descent.watched_epoch(_visit(rows, order), gradients)
-            seen = gradients.permute(1, 2, 0).contiguous().numpy()
-            last = LastEpoch(order, seen, np.zeros_like(seen[0]) if last is None else last.mean)
-        yield
+            order = rearrangement.order(EpochInputs(drawn, None, previous))
+            row_gradients = rows.new_zeros(*order.shape, descent.model.parameters)
+            descent.run_checked_epoch(_sort_rows(rows, order), row_gradients)
+            gradients = row_gradients.permute(1, 2, 0).contiguous().numpy()
+            mean_before = np.zeros_like(gradients[0]) if previous is None else previous.mean
+            previous = PreviousEpoch(order, gradients, mean_before)
+        yield epoch
 
 
-def _visit(rows: torch.Tensor, order: Permutations) -> torch.Tensor:
-    """Rows (G, n, C) in the order (G, n) of an epoch."""
+def _sort_rows(rows: torch.Tensor, order: Permutations) -> torch.Tensor:
+    """Return rows (G, n, C) in the order (G, n) in which an epoch visits them."""
     index = torch.from_numpy(np.ascontiguousarray(order))[..., None]
     return rows.gather(1, index.expand(-1, -1, rows.shape[2]))
 
 
 def _is_finite(w: torch.Tensor) -> torch.Tensor:
-    # 0 * inf and 0 * nan are nan: one product and a sum find a lane that is not finite.
+    """Return whether all parameters w (G, P, T) of a lane are finite (G, 1, T)."""
+    # 0 * inf and 0 * nan are nan, so that the sum is nan unless all parameters are finite.
     return (w * 0).sum(dim=1, keepdim=True) == 0

@@ -1,4 +1,4 @@
-"""What a model trains with, and what its training comes to."""
+"""Inputs and results of training: lanes, their rows and orders, and their trajectories."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -13,7 +13,7 @@ from regress.losses import Loss
 
 @dataclass(frozen=True)
 class Lane:
-    """What a model trains with, beside the rows that it shares with its stream."""
+    """Loss and learning rate of a model; its rows are those of its stream, shared with other lanes."""
 
     loss: Loss
     lr: float
@@ -21,23 +21,27 @@ class Lane:
 
 @dataclass(frozen=True)
 class Training:
-    """What L lanes of one loss on R streams are trained from."""
+    """Everything that L lanes of one loss on each of R streams are trained from."""
 
     rows: NDArray[Any]  # (R, n, C) in the training dtype
     orders: NDArray[np.intp]  # (R, E, n) row indices
-    start: NDArray[np.float64]  # (L, R, P)
-    lrs: NDArray[np.float64]  # (L,)
+    start: NDArray[np.float64]  # (L, R, P) initial parameters
+    lrs: NDArray[np.float64]  # (L,) learning rates
     schedule: Schedule
-    scale: NDArray[np.float64] | None  # (R,) of the residuals, for a loss that asks for it
+    scale: NDArray[np.float64] | None  # (R,) scale of the residuals, for a loss that uses it
 
 
 @dataclass(frozen=True)
 class Trajectory:
-    """Where each lane stood at each epoch's end.
+    """The parameters of each lane at the end of each epoch.
 
-    `params` (E, L, R, P) in the training dtype; `first_nonfinite` (L, R) the step, counted from 1, at
-    which a lane's parameters first were not finite, 0 where they always were. Such a lane stays as it
-    was at that step.
+    Attributes
+    ----------
+    params
+        Parameters (E, L, R, P) in the training dtype.
+    first_nonfinite
+        The step (L, R), counted from 1, at which a lane's parameters became non-finite, or 0 if they never
+        did. Such a lane is not updated after that step.
     """
 
     params: torch.Tensor

@@ -1,4 +1,4 @@
-"""Orders that a lane chooses itself, epoch by epoch, by its own residuals or gradients."""
+"""Orders that depend on a lane's own residuals or gradients, computed at the start of each epoch."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -7,43 +7,46 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from regress.numerics.linear_algebra import halving_sum
+from regress.numerics.linear_algebra import pairwise_sum
 
 Permutations = NDArray[np.intp]
-Numbers = NDArray[Any]  # of the training dtype
+Numbers = NDArray[Any]  # in the training dtype
 
 
 @dataclass(frozen=True)
-class LastEpoch:
-    """What G lanes recorded in the previous epoch.
+class PreviousEpoch:
+    """The gradients that G lanes recorded in the previous epoch.
 
-    Row j of `gradients` belongs to the row visited j-th and is as it was then; rows that a dropped
-    tail left out count as 0.
+    `gradients[j]` is the gradient of the row visited j-th, at the parameters when it was visited; it is 0
+    for rows that the epoch did not visit (tail=drop).
     """
 
-    visited: Permutations  # (G, n)
+    visited: Permutations  # (G, n) row indices, as visited
     gradients: Numbers  # (n, P, G)
-    mean_before: Numbers  # (P, G), the mean gradient of the epoch before that; at first 0
+    mean_before: Numbers  # (P, G) mean gradient of the epoch before that one, or 0 if there was none
 
     @property
     def mean(self) -> Numbers:
-        """The epoch's mean gradient (P, G)."""
-        total = halving_sum(np.moveaxis(self.gradients, 0, -1))
+        """The mean gradient (P, G) of the epoch."""
+        total = pairwise_sum(np.moveaxis(self.gradients, 0, -1))
         return np.asarray(total / self.gradients.dtype.type(len(self.gradients)))
 
 
 @dataclass(frozen=True)
-class Standing:
-    """What G lanes know as an epoch of n rows begins; what was not asked for is None."""
+class EpochInputs:
+    """The inputs from which G lanes order an epoch of n rows.
 
-    drawn: Permutations  # (G, n), the order that their stream drew for this epoch
-    residual: Numbers | None  # (G, n), prediction minus target, by row
-    last: LastEpoch | None  # None in the first epoch, too
+    `residual` is None unless the rearrangement is by residuals, `previous` unless it is by gradients.
+    """
+
+    drawn: Permutations  # (G, n) the order that the lane's stream drew for this epoch
+    residual: Numbers | None  # (G, n) prediction minus target, of the rows as they are stored
+    previous: PreviousEpoch | None  # None in the first epoch as well
 
 
 @dataclass(frozen=True)
 class Rearrangement:
-    """How a lane orders the epoch that begins."""
+    """A rule by which lanes order each epoch, and the quantity that it depends on."""
 
-    order: Callable[[Standing], Permutations]
+    order: Callable[[EpochInputs], Permutations]
     by: Literal["residuals", "gradients"]

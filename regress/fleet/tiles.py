@@ -1,4 +1,4 @@
-"""Which lane goes into which slot of the compiled engine's vectors."""
+"""Assignment of lanes to the slots of the compiled kernels' vectors."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,10 +14,11 @@ Numbers = NDArray[Any]
 
 @dataclass(frozen=True)
 class Tile:
-    """All L lanes of S neighbouring streams, in K layers of WIDTH slots.
+    """All L lanes of S consecutive streams, in K layers of WIDTH slots.
 
-    A slot reads one stream in all layers, so that its rows are shared. The S streams lie side by side,
-    repeated for further lanes while slots are left: the first lanes of all streams, then the next layer.
+    A slot reads the same stream in every layer, so that the layers share its rows. A layer holds one lane
+    of each of the S streams, then the next lane of each, as often as the S streams fit; further lanes go to
+    the next layer.
     """
 
     streams: slice
@@ -25,52 +26,52 @@ class Tile:
 
     @property
     def size(self) -> int:
-        """How many streams lie side by side, S."""
+        """The number of streams S."""
         return int(self.streams.stop - self.streams.start)
 
     @property
-    def copies(self) -> int:
-        """How often the streams fit into a layer."""
+    def lanes_per_layer(self) -> int:
+        """How many lanes of each stream fit into a layer."""
         return WIDTH // self.size
 
     @property
     def layers(self) -> int:
-        """How many layers its lanes fill, K."""
-        return -(-self.lanes // self.copies)
+        """The number of layers K."""
+        return -(-self.lanes // self.lanes_per_layer)
 
     @property
     def source(self) -> NDArray[np.intp]:
-        """The stream (WIDTH,) that each slot reads; idle slots read one as well, and are ignored."""
+        """The stream (WIDTH,) that each slot reads; unused slots read one as well, with no effect."""
         return np.arange(WIDTH) % self.size + int(self.streams.start)
 
     def place(self, values: Numbers) -> Numbers:
-        """Values (K, WIDTH, ...) of the slots, 0 if idle, from those of lanes and streams (L, R, ...)."""
-        rest = values.shape[2:]
-        placed = np.zeros((self.layers, WIDTH, *rest), values.dtype)
-        used = np.zeros((self.layers * self.copies, self.size, *rest), values.dtype)
+        """Return the slots' values (K, WIDTH, ...), 0 if unused, from those of lanes (L, R, ...)."""
+        shape = values.shape[2:]
+        placed = np.zeros((self.layers, WIDTH, *shape), values.dtype)
+        used = np.zeros((self.layers * self.lanes_per_layer, self.size, *shape), values.dtype)
         used[: self.lanes] = values[:, self.streams]
-        placed[:, : self.copies * self.size] = used.reshape(self.layers, -1, *rest)
+        placed[:, : self.lanes_per_layer * self.size] = used.reshape(self.layers, -1, *shape)
         return placed
 
     def read(self, placed: Numbers) -> Numbers:
-        """Values (L, S, ...) of the tile's lanes from those of its slots (K, WIDTH, ...)."""
-        used = placed[:, : self.copies * self.size]
+        """Return the values (L, S, ...) of the tile's lanes from those of its slots (K, WIDTH, ...)."""
+        used = placed[:, : self.lanes_per_layer * self.size]
         return used.reshape(-1, self.size, *placed.shape[2:])[: self.lanes]
 
 
-def tiles(streams: int, lanes: int) -> Iterator[Tile]:
-    """Tiles for `lanes` lanes on each of `streams` streams."""
-    size = _streams_of_a_tile(streams, lanes)
+def split_into_tiles(streams: int, lanes: int) -> Iterator[Tile]:
+    """Yield tiles that together hold `lanes` lanes on each of `streams` streams."""
+    size = _streams_per_tile(streams, lanes)
     for first in range(0, streams, size):
         yield Tile(slice(first, min(first + size, streams)), lanes)
 
 
-def _streams_of_a_tile(streams: int, lanes: int) -> int:
-    """How many streams lie side by side: the largest number that leaves the fewest slots idle."""
+def _streams_per_tile(streams: int, lanes: int) -> int:
+    """Return the number of streams per tile that needs the fewest layers; the largest such number."""
 
-    def layers(size: int) -> int:
-        full, rest = divmod(streams, size)
-        last = Tile(slice(0, rest), lanes).layers if rest else 0
-        return full * Tile(slice(0, size), lanes).layers + last
+    def count_layers(size: int) -> int:
+        full_tiles, remaining_streams = divmod(streams, size)
+        last = Tile(slice(0, remaining_streams), lanes).layers if remaining_streams else 0
+        return full_tiles * Tile(slice(0, size), lanes).layers + last
 
-    return min(range(min(streams, WIDTH), 0, -1), key=layers)
+    return min(range(min(streams, WIDTH), 0, -1), key=count_layers)

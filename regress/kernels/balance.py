@@ -1,13 +1,14 @@
-"""Signs that keep a running sum of vectors small, for many lanes side by side.
+"""Signs that keep a running sum of vectors small, for G lanes at once.
 
-Both functions are compiled, and run as Python where they cannot be.
+Both functions are compiled where Numba is available, and run as plain Python elsewhere.
 """
 
 
 def balance(vectors, total, product, left):
-    """left (n, G) = whether s . v <= 0 for each of the vectors (n, P, G), s being the signed sum so far.
+    """Write to left (n, G) whether s . v <= 0 for each of the vectors v (n, P, G), in order.
 
-    `total` (P, G) is that sum, 0 at first, and `product` (G,) room for the products, both in float64.
+    s is the signed sum of the vectors before: v is added where s . v <= 0, else subtracted. `total` (P, G)
+    holds s and must be 0 at first; `product` (G,) is work space. Both are float64.
     """
     count, size, lanes = vectors.shape
     for row in range(count):
@@ -25,7 +26,7 @@ def balance(vectors, total, product, left):
 
 
 def place_at_ends(visited, left, order):
-    """order (G, n) = of `visited` (G, n) those that go left (n, G) forwards, then the others backwards."""
+    """Write to order (G, n) the rows of visited (G, n) with left (n, G) set, then the others reversed."""
     lanes, count = visited.shape
     for lane in range(lanes):
         first, last = 0, count - 1

@@ -1,6 +1,6 @@
-"""Compiles the kernels when they are first asked for, and keeps them on this machine's disk.
+"""Compile the kernels on first use, and cache them in the folder `home()`.
 
-Where Numba is missing or cannot compile, there are no kernels: this is said once, and torch trains.
+Where Numba is missing or cannot compile, a warning is logged once, and torch trains instead.
 """
 
 import logging
@@ -38,28 +38,28 @@ class Kernels:
     place_at_ends: Compiled
 
 
-def load(dtype: Dtype) -> Kernels | None:
-    """The kernels for `dtype`; None where this machine cannot compile them."""
+def load_kernels(dtype: Dtype) -> Kernels | None:
+    """Return the kernels for `dtype`, or None where this machine cannot compile them."""
     with _lock:
-        return _load(dtype)
+        return _load_kernels(dtype)
 
 
 def load_elementwise(function: Callable[..., float], constants: int, dtype: Dtype) -> Compiled | None:
-    """`function(u, *constants)` of one number, as a kernel that replaces the first numbers of an array.
+    """Return a kernel that applies `function(u, *constants)` in place, or None where it cannot be compiled.
 
-    None where this machine cannot compile it.
+    The kernel has the arguments u (n,), count, constants (c,) and replaces the first `count` elements of u.
     """
     with _lock:
         return _load_elementwise(function, constants, dtype)
 
 
-def describe() -> str:
-    """What trains linear models here: the compiler and its version, or torch."""
-    return "torch" if load("float64") is None else f"numba {version('numba')}"
+def describe_engine() -> str:
+    """Return what trains linear models on this machine: `numba` and its version, or `torch`."""
+    return "torch" if load_kernels("float64") is None else f"numba {version('numba')}"
 
 
-def are_on_disk() -> bool:
-    """Whether this version's kernels have been compiled on this machine before."""
+def are_kernels_cached() -> bool:
+    """Return whether kernels of this version of the sources are in this machine's cache."""
     try:
         return any((home() / "kernels" / _sources_digest()).rglob("*.nbc"))
     except (InputError, OSError):
@@ -74,13 +74,13 @@ def _is_numba_usable() -> bool:
         if config.DISABLE_JIT:
             raise RuntimeError("NUMBA_DISABLE_JIT is set")
     except Exception as error:  # a broken installation may raise anything
-        _say_once(f"linear models are trained by torch: {_reason(error)}")
+        _warn_once(f"linear models are trained by torch: {_reason(error)}")
         return False
     return True
 
 
 @lru_cache
-def _load(dtype: Dtype) -> Kernels | None:
+def _load_kernels(dtype: Dtype) -> Kernels | None:
     if not _is_numba_usable():
         return None
     try:
@@ -92,27 +92,27 @@ def _load(dtype: Dtype) -> Kernels | None:
         number = getattr(types, dtype)
         apply = types.FunctionType(signature(number))
         vector, matrix = number[::1], number[:, ::1]
-        cube, places = number[:, :, ::1], types.intp[::1]
+        cube, indices = number[:, :, ::1], types.intp[::1]
         loss = (apply, vector, vector, types.boolean)
         orders, flags = types.intp[:, ::1], types.boolean[:, ::1]
         descend = (
             *loss,
-            *(cube, types.intp[:, :, ::1], places, places),
+            *(cube, types.intp[:, :, ::1], indices, indices),
             *(types.intp, types.intp, cube),
             *(cube, matrix, types.intp[:, ::1], types.intp),
             *(number[:, :, :, ::1], cube),
         )
         return Kernels(
             descend=_compile(linear_models.descend, types.void(*descend)),
-            mean_loss=_compile(linear_models.mean_loss, types.void(*loss, cube, places, cube, matrix)),
-            residuals=_compile(linear_models.residuals, types.void(cube, places, matrix, matrix)),
+            mean_loss=_compile(linear_models.mean_loss, types.void(*loss, cube, indices, cube, matrix)),
+            residuals=_compile(linear_models.residuals, types.void(cube, indices, matrix, matrix)),
             balance=_compile(
                 balance.balance, types.void(cube, types.float64[:, ::1], types.float64[::1], flags)
             ),
             place_at_ends=_compile(balance.place_at_ends, types.void(orders, flags, orders)),
         )
     except Exception as error:  # Numba raises errors of many kinds
-        _say_once(f"linear models are trained by torch: {_reason(error)}")
+        _warn_once(f"linear models are trained by torch: {_reason(error)}")
         return None
 
 
@@ -123,33 +123,33 @@ def _load_elementwise(function: Callable[..., float], constants: int, dtype: Dty
     try:
         from numba import types
 
-        from regress.kernels.elementwise import over_array, reachable, signature
+        from regress.kernels.elementwise import called_functions, make_loop, signature
 
-        # A package's functions change without ours: their files are part of the cache's key.
-        files = frozenset(Path(called.__code__.co_filename) for called in reachable(function))
-        return _compile(over_array(function, constants), signature(getattr(types, dtype)), files)
+        # Functions of installed packages change independently: their files are part of the cache's key.
+        files = frozenset(Path(called.__code__.co_filename) for called in called_functions(function))
+        return _compile(make_loop(function, constants), signature(getattr(types, dtype)), files)
     except Exception as error:
-        _say_once(f"{function.__name__} is computed by torch: {_reason(error)}")
+        _warn_once(f"{function.__name__} is computed by torch: {_reason(error)}")
         return None
 
 
 def _compile(
     function: Callable[..., Any], signature: Any, files: frozenset[Path] = frozenset()
 ) -> Compiled:
-    """`function` compiled for `signature`; `files` hold more of its source than is in this package."""
+    """Compile `function` for `signature`; `files` are its source files outside this package."""
     from numba import njit
 
-    with _cache_folder(files) as is_kept:
-        compiled: Compiled = njit(signature, nogil=True, error_model="numpy", cache=is_kept)(function)
+    with _cache_folder(files) as is_writable:
+        compiled: Compiled = njit(signature, nogil=True, error_model="numpy", cache=is_writable)(function)
     return compiled
 
 
 @contextmanager
 def _cache_folder(files: frozenset[Path]) -> Iterator[bool]:
-    """Within, Numba keeps what it compiles in our folder; False where nothing can be written there.
+    """Make Numba cache in our own folder within the block; yield False where it is not writable.
 
-    One process at a time: Numba numbers its files by what is in the index, and two processes that add to
-    it at once would each give another function the same file.
+    Holds a lock between processes: Numba numbers its files by the length of an index, so that two processes
+    writing at once would use the same file for different functions.
     """
     from filelock import FileLock
     from numba import config
@@ -159,16 +159,19 @@ def _cache_folder(files: frozenset[Path]) -> Iterator[bool]:
         yield False
         return
     with FileLock(folder / "lock"):
-        before, config.CACHE_DIR = config.CACHE_DIR, str(folder)
+        previous, config.CACHE_DIR = config.CACHE_DIR, str(folder)
         try:
             yield True
         finally:
-            config.CACHE_DIR = before
+            config.CACHE_DIR = previous
 
 
 @lru_cache
 def _writable_folder(files: frozenset[Path]) -> Path | None:
-    """A folder for this version of the sources, since Numba looks at one file's date alone."""
+    """Create and return the cache folder of this version of the sources, or None where it is not writable.
+
+    Its name holds a digest of all sources, since Numba invalidates its cache by the date of one file only.
+    """
     from filelock import FileLock
 
     try:
@@ -176,14 +179,14 @@ def _writable_folder(files: frozenset[Path]) -> Path | None:
         folder.mkdir(parents=True, exist_ok=True)
         with FileLock(folder / "lock"):
             return folder
-    except (InputError, OSError, NotImplementedError) as error:  # the last where files cannot be locked
-        _say_once(f"kernels are compiled anew by each process: {_reason(error)}")
+    except (InputError, OSError, NotImplementedError) as error:  # the last: file locks are not supported
+        _warn_once(f"kernels cannot be cached, each process compiles them: {_reason(error)}")
         return None
 
 
 @lru_cache
 def _sources_digest(files: frozenset[Path] = frozenset()) -> str:
-    """Sixteen hexadecimal digits of the sources of all kernels, and of other `files`."""
+    """Return the first 16 hexadecimal digits of SHA-256 over the kernels' sources and further `files`."""
     kernels = {file for name in _SOURCES for file in (_PACKAGE / name).glob("*.py")}
     digest = sha256()
     for file in (*sorted(kernels), *sorted(files - kernels)):
@@ -192,9 +195,10 @@ def _sources_digest(files: frozenset[Path] = frozenset()) -> str:
 
 
 @lru_cache
-def _say_once(message: str) -> None:
+def _warn_once(message: str) -> None:
     _log.warning(message)
 
 
 def _reason(error: Exception) -> str:
+    """Return the first line of the error's message, or the name of its type if it has none."""
     return next(iter(str(error).strip().splitlines()), type(error).__name__)

@@ -1,4 +1,4 @@
-"""Functions of one number, made into kernels over arrays."""
+"""Loops that apply a function of one number to every element of an array."""
 
 from collections.abc import Callable
 from functools import cache
@@ -11,42 +11,42 @@ from numba.np.unsafe.ndarray import to_fixed_tuple
 
 
 def signature(number: types.Float) -> Any:
-    """The types of (u (n,), how many of them, constants (c,)), the same for all functions."""
+    """Return the Numba signature of all elementwise kernels: u (n,), count, constants (c,)."""
     return types.void(number[::1], types.intp, number[::1])
 
 
-def over_array(function: Callable[..., float], constants: int) -> Callable[..., None]:
-    """Return the uncompiled loop u[i] = function(u[i], *constants) over the first `count` numbers of u.
+def make_loop(function: Callable[..., float], constants: int) -> Callable[..., None]:
+    """Return the uncompiled loop u[i] = function(u[i], *constants) over the first `count` elements of u.
 
-    Its closure holds nothing but importable functions and numbers: Numba's cache is keyed by it.
+    Its closure holds importable functions and numbers only, since Numba's cache is keyed by the closure.
     """
-    for called in reachable(function):
-        _register(called)
+    for called in called_functions(function):
+        _inline(called)
 
     def apply(u, count, values):  # type: ignore[no-untyped-def]
         arguments = to_fixed_tuple(values, constants)
         for i in range(count):
             u[i] = function(u[i], *arguments)
 
-    # The names of compiled symbols derive from it. Numba only adds a number that each process counts anew:
-    # otherwise kernels cached by two processes could share a name, and one would run as the other.
+    # Compiled symbols are named after __qualname__ and a counter that starts anew in each process. Without
+    # distinct names, kernels cached by two processes could share a symbol, and one would run as the other.
     apply.__qualname__ = f"apply.{function.__module__}.{function.__qualname__}"
     return apply
 
 
-def reachable(function: Callable[..., float]) -> set[FunctionType]:
-    """`function`, and all Python functions that it calls by their names."""
-    found: set[FunctionType] = set()
-    waiting: list[Any] = [function]
-    while waiting:
-        called = waiting.pop()
-        if isinstance(called, FunctionType) and called not in found:
-            found.add(called)
-            waiting += [called.__globals__.get(name) for name in called.__code__.co_names]
-    return found
+def called_functions(function: Callable[..., float]) -> set[FunctionType]:
+    """Return `function` and all Python functions that it calls by name, directly or indirectly."""
+    functions: set[FunctionType] = set()
+    candidates: list[Any] = [function]
+    while candidates:
+        candidate = candidates.pop()
+        if isinstance(candidate, FunctionType) and candidate not in functions:
+            functions.add(candidate)
+            candidates += [candidate.__globals__.get(name) for name in candidate.__code__.co_names]
+    return functions
 
 
 @cache
-def _register(function: FunctionType) -> None:
-    """Lets compiled code call `function`, and make its instructions part of a loop."""
+def _inline(function: FunctionType) -> None:
+    """Let Numba inline `function` into compiled code that calls it."""
     register_jitable(forceinline=True)(function)

@@ -1,8 +1,8 @@
-"""A vector of WIDTH numbers as a type of Numba, which LLVM maps to whatever registers there are.
+"""A Numba type for a vector of WIDTH numbers, which LLVM maps to the processor's vector registers.
 
-Loops over single numbers would leave it to the compiler's heuristics whether they become vector
-instructions; here every operation is one on vectors. LLVM fuses no multiplication with an addition unless
-it is told that it may, and nothing here tells it so.
+Whether a loop over single numbers becomes vector instructions depends on the compiler's heuristics; these
+operations are vector instructions always. LLVM fuses a multiplication with an addition only where flags
+allow it, and no flags are set here.
 """
 
 import operator
@@ -17,7 +17,7 @@ from regress.kernels import WIDTH
 
 
 class Vector(types.Type):  # type: ignore[misc]
-    """The type of a vector of WIDTH numbers of `dtype`."""
+    """The Numba type of a vector of WIDTH numbers of `dtype`."""
 
     def __init__(self, dtype: types.Float) -> None:
         self.dtype = dtype
@@ -36,7 +36,7 @@ def _llvm_type(dtype: types.Float) -> ir.VectorType:
 
 @intrinsic
 def load(typing: Any, array: Any, start: Any) -> Any:
-    """array[start : start + WIDTH] of a contiguous one-dimensional array."""
+    """Return array[start : start + WIDTH] of a contiguous one-dimensional array."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         return builder.load(_address(context, builder, signature, arguments), align=_alignment(array))
@@ -46,7 +46,7 @@ def load(typing: Any, array: Any, start: Any) -> Any:
 
 @intrinsic
 def store(typing: Any, array: Any, start: Any, vector: Any) -> Any:
-    """Writes `vector` to array[start : start + WIDTH] of a contiguous one-dimensional array."""
+    """Write `vector` to array[start : start + WIDTH] of a contiguous one-dimensional array."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         address = _address(context, builder, signature, arguments)
@@ -58,7 +58,7 @@ def store(typing: Any, array: Any, start: Any, vector: Any) -> Any:
 
 @intrinsic
 def zeros(typing: Any, like: Any) -> Any:
-    """A vector of zeros in the dtype of an array."""
+    """Return a vector of zeros of the dtype of the array `like`."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         return ir.Constant(_llvm_type(like.dtype), [0.0] * WIDTH)
@@ -67,37 +67,37 @@ def zeros(typing: Any, like: Any) -> Any:
 
 
 @intrinsic
-def pick(typing: Any, array: Any, places: Any, shift: Any) -> Any:
-    """array[places + shift] for WIDTH places, both arrays contiguous and one-dimensional."""
+def gather(typing: Any, array: Any, indices: Any, shift: Any) -> Any:
+    """Return array[indices + shift] for WIDTH indices, both arrays contiguous and one-dimensional."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         source = context.make_array(signature.args[0])(context, builder, arguments[0]).data
-        where = context.make_array(signature.args[1])(context, builder, arguments[1]).data
+        positions = context.make_array(signature.args[1])(context, builder, arguments[1]).data
         shifted = builder.gep(source, [arguments[2]], inbounds=True)
         vector = ir.Constant(_llvm_type(array.dtype), ir.Undefined)
         for slot in range(WIDTH):
-            place = builder.load(builder.gep(where, [ir.IntType(64)(slot)], inbounds=True))
-            number = builder.load(builder.gep(shifted, [place], inbounds=True))
+            index = builder.load(builder.gep(positions, [ir.IntType(64)(slot)], inbounds=True))
+            number = builder.load(builder.gep(shifted, [index], inbounds=True))
             vector = builder.insert_element(vector, number, ir.IntType(32)(slot))
         return vector
 
-    return Vector(array.dtype)(array, places, types.intp), generate
+    return Vector(array.dtype)(array, indices, types.intp), generate
 
 
 @intrinsic
-def where_number(typing: Any, test: Any, chosen: Any, other: Any) -> Any:
-    """Slot by slot `chosen` where `test` is a number, `other` where it is nan."""
+def select_unless_nan(typing: Any, test: Any, values: Any, fallback: Any) -> Any:
+    """Return, slot by slot, `fallback` where `test` is nan, else `values`."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         is_number = builder.fcmp_ordered("ord", arguments[0], arguments[0])
         return builder.select(is_number, arguments[1], arguments[2])
 
-    return chosen(test, chosen, other), generate
+    return values(test, values, fallback), generate
 
 
 @intrinsic
 def any_new_nan(typing: Any, now: Any, before: Any) -> Any:
-    """Whether a slot of `now` is nan that is a number in `before`."""
+    """Return whether any slot is nan in `now` but not in `before`."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         is_nan = builder.fcmp_unordered("uno", arguments[0], arguments[0])
@@ -116,28 +116,31 @@ def _address(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
 
 
 def _alignment(array: Any) -> int:
-    """Bytes: a vector may start at any number of an array."""
+    """Return the alignment in bytes of one element, since a vector may start at any element of an array."""
     return int(array.dtype.bitwidth) // 8
 
 
-def _arithmetic(operation: str) -> Any:
-    @intrinsic
-    def compute(typing: Any, one: Any, other: Any) -> Any:
-        def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-            return getattr(builder, operation)(*arguments)
+def _make_operation(instruction: str) -> Any:
+    """Return an intrinsic that applies a binary instruction of LLVM to two vectors."""
 
-        return one(one, other), generate
+    @intrinsic
+    def compute(typing: Any, left: Any, right: Any) -> Any:
+        def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            return getattr(builder, instruction)(*arguments)
+
+        return left(left, right), generate
 
     return compute
 
 
-def _overload(symbol: Callable[..., Any], operation: str) -> None:
-    compute = _arithmetic(operation)
+def _overload(operator_function: Callable[..., Any], instruction: str) -> None:
+    """Define an operator of Python for two vectors of the same type."""
+    compute = _make_operation(instruction)
 
-    @overload(symbol)
-    def implement(one, other):  # arguments named as in the function that it returns
-        if isinstance(one, Vector) and one == other:
-            return lambda one, other: compute(one, other)  # noqa: PLW0108  # Numba wants a function
+    @overload(operator_function)
+    def implement(left, right):  # Numba requires the argument names of the returned function
+        if isinstance(left, Vector) and left == right:
+            return lambda left, right: compute(left, right)  # noqa: PLW0108  # Numba requires a function
         return None
 
 

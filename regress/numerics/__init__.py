@@ -1,6 +1,7 @@
-"""Arithmetic whose bits do not depend on the processor: IEEE operations in one fixed sequence.
+"""Portable arithmetic: the same bits on every processor, from IEEE operations in one fixed sequence.
 
-A C library, a BLAS and a vector library each choose by the processor how they compute a logarithm, a dot
-product or an exponential, and round differently. What the numbers of a trial pass through is written here
-in additions, multiplications, divisions and square roots, which every processor rounds alike.
+C libraries, BLAS and vector libraries select their implementation of a logarithm, a dot product or an
+exponential by the processor, and these implementations round differently. Everything that enters a trial's
+results is therefore computed here from additions, multiplications, divisions and square roots, which
+IEEE 754 rounds identically on every processor.
 """

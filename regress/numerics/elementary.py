@@ -1,7 +1,7 @@
-"""Exponential, logarithm and tanh of one float64 number, to a few units in the last place.
+"""Exponential, logarithm and tanh of one float64 number, accurate to two units in the last place.
 
-Written for the compiler of `regress.kernels` and valid Python besides. Every branch is a conditional
-expression of two values, so that a loop over an array of residuals becomes vector instructions.
+The functions run as plain Python and are compiled by `regress.kernels`. Every branch is a conditional
+expression of two values, so that the compiler can vectorise a loop over an array of residuals.
 """
 
 import math
@@ -12,17 +12,20 @@ import numpy as np
 _LN2_HIGH = 0.6931471803691238
 _LN2_LOW = 1.9082149292705877e-10
 _LARGEST_EXP = 709.782712893384  # log of the largest float64
-_SMALLEST_EXP = -708.0  # below, exp(x) is taken for 0
+_SMALLEST_EXP = -708.0  # for smaller x, exp(x) returns 0
 _SQRT_HALF = 0.7071067811865476
 
 
 def clamp(x: float, low: float, high: float) -> float:
-    """x, at least `low` and at most `high`; nan stays nan."""
+    """Return x limited to the interval [low, high]; nan is returned as nan."""
     return low if x < low else (high if x > high else x)
 
 
 def exp(x: float) -> float:
-    """e**x, by Taylor's series of the remainder after multiples of log 2."""
+    """Return e**x.
+
+    Range reduction x = k log 2 + r, |r| <= log(2) / 2, then the Taylor series of e**r.
+    """
     bounded = clamp(x, _SMALLEST_EXP, _LARGEST_EXP)
     k = np.floor(bounded / (_LN2_HIGH + _LN2_LOW) + 0.5)
     r = (bounded - k * _LN2_HIGH) - k * _LN2_LOW
@@ -32,24 +35,27 @@ def exp(x: float) -> float:
 
 
 def expm1(x: float) -> float:
-    """e**x - 1, without the cancellation near 0."""
+    """Return e**x - 1 without cancellation near x = 0."""
     series = _expm1_series(clamp(x, -0.5, 0.5))
     difference = exp(x) - 1.0
     return series if abs(x) < 0.5 else difference
 
 
 def log1p(x: float) -> float:
-    """log(1 + x) for x > -1; the rounding of 1 + x is taken back by its first-order effect."""
+    """Return log(1 + x) for x > -1, accurate near x = 0.
+
+    With u = 1 + x rounded, log(1 + x) = log(u) + (x - (u - 1)) / u to first order in the rounding error.
+    """
     u = 1.0 + x
     value = log(u) + (x - (u - 1.0)) / u
     return x if x == math.inf else value
 
 
 def log(x: float) -> float:
-    """Natural logarithm of a positive, normal number."""
+    """Return the natural logarithm of a positive number that is not subnormal."""
     bits = np.float64(x).view(np.int64)
     exponent = (bits >> 52) - 1022
-    # x / 2**exponent, at least 1/2 and less than 1
+    # x / 2**exponent, in [1/2, 1)
     half = np.int64((bits & 0x000FFFFFFFFFFFFF) | 0x3FE0000000000000).view(np.float64)
     low = half < _SQRT_HALF
     mantissa = 2.0 * half if low else half
@@ -60,15 +66,15 @@ def log(x: float) -> float:
 
 
 def tanh(x: float) -> float:
-    """Hyperbolic tangent, (e**2x - 1) / (e**2x + 1)."""
+    """Return the hyperbolic tangent, (e**2x - 1) / (e**2x + 1)."""
     t = expm1(2.0 * clamp(abs(x), 0.0, 20.0))
     return math.copysign(t / (t + 2.0), x)
 
 
 def atanh_tail(z: float) -> float:
-    """2 (z/3 + z**2/5 + z**3/7 + ...), by which 2 atanh(s) exceeds 2 s, over s; z = s**2 <= .03.
+    """Return (2 atanh(s) - 2 s) / s = 2 (z/3 + z**2/5 + z**3/7 + ...) for z = s**2 <= 0.03.
 
-    With f = 2 s / (1 - s) and s = f / (2 + f): log(1 + f) = 2 atanh(s) = f - s (f - tail).
+    `log` uses it: with s = f / (2 + f), log(1 + f) = 2 atanh(s) = f - s (f - tail).
     """
     total = 1 / 23
     total = total * z + 1 / 21
@@ -85,7 +91,7 @@ def atanh_tail(z: float) -> float:
 
 
 def _expm1_series(r: float) -> float:
-    """e**r - 1 for |r| <= 1/2, by Taylor's series to r**17 / 17!."""
+    """Return e**r - 1 for |r| <= 1/2, by its Taylor series up to r**17 / 17!."""
     total = 1 / 355687428096000
     total = total * r + 1 / 20922789888000
     total = total * r + 1 / 1307674368000
@@ -105,5 +111,5 @@ def _expm1_series(r: float) -> float:
 
 
 def _power_of_two(k: float) -> float:
-    """2**k for whole k from -1022 to 1023, from the bits of a float64."""
+    """Return 2**k for an integer k from -1022 to 1023, by setting the exponent bits of a float64."""
     return np.int64((np.int64(k) + 1023) << 52).view(np.float64)

@@ -1,7 +1,7 @@
-"""The inverse of the standard normal distribution function, to some 1e-16 of its value.
+"""The standard normal quantile function, with a relative error of about 1e-16.
 
 Wichura (1988), The percentage points of the normal distribution, Applied Statistics 37, algorithm AS 241
-(PPND16): a rational function in the middle, and two in sqrt(-log p) for the tails.
+(PPND16): one rational function for the centre, and two in sqrt(-log p) for the tails.
 """
 
 import numpy as np
@@ -12,7 +12,8 @@ from regress.numerics.elementary import atanh_tail
 Floats = NDArray[np.float64]
 Coefficients = tuple[float, ...]
 
-_MIDDLE = (
+# Each pair holds the coefficients of numerator and denominator, highest power first.
+_CENTRE = (
     (
         2509.0809287301226727,
         33430.575583588128105,
@@ -78,40 +79,40 @@ _FAR_TAIL = (
         1.0,
     ),
 )
-_BLOCK = 1 << 13  # numbers computed at once: their intermediate arrays stay in the cache
+_BLOCK = 1 << 13  # numbers computed at once, so that the intermediate arrays fit into the processor's cache
 _LN2_HIGH, _LN2_LOW = 0.6931471803691238, 1.9082149292705877e-10
 
 
 def inverse_normal(p: Floats) -> Floats:
-    """The numbers below which a standard normal number falls with probabilities p, each in (0, 1)."""
+    """Return the standard normal quantiles of probabilities p, each in (0, 1), in an array of p's shape."""
     flat = p.ravel()
     result = np.empty_like(flat)
     for first in range(0, len(flat), _BLOCK):
-        part = slice(first, first + _BLOCK)
-        result[part] = _inverse(flat[part])
+        block = slice(first, first + _BLOCK)
+        result[block] = _inverse(flat[block])
     return result.reshape(p.shape)
 
 
 def _inverse(p: Floats) -> Floats:
     q = p - 0.5
-    result = q * _ratio(_MIDDLE, 0.180625 - q * q)
+    result = q * _ratio(_CENTRE, 0.180625 - q * q)
     outside = np.flatnonzero(np.abs(q) > 0.425)
     tail = np.minimum(p[outside], 1.0 - p[outside])
     r = np.sqrt(-_log(tail))
-    size = _ratio(_TAIL, r - 1.6)
-    far = r > 5.0
-    size[far] = _ratio(_FAR_TAIL, r[far] - 5.0)
-    result[outside] = np.where(q[outside] < 0, -size, size)
+    magnitude = _ratio(_TAIL, r - 1.6)
+    is_far = r > 5.0
+    magnitude[is_far] = _ratio(_FAR_TAIL, r[is_far] - 5.0)
+    result[outside] = np.where(q[outside] < 0, -magnitude, magnitude)
     return result
 
 
 def _ratio(coefficients: tuple[Coefficients, Coefficients], x: Floats) -> Floats:
-    above, below = (_polynomial(c, x) for c in coefficients)
-    return above / below
+    numerator, denominator = (_polynomial(c, x) for c in coefficients)
+    return numerator / denominator
 
 
 def _polynomial(coefficients: Coefficients, x: Floats) -> Floats:
-    """Horner's scheme, the highest power first."""
+    """Evaluate a polynomial by Horner's scheme; coefficients come with the highest power first."""
     total = np.full_like(x, coefficients[0])
     for coefficient in coefficients[1:]:
         total *= x
@@ -120,11 +121,11 @@ def _polynomial(coefficients: Coefficients, x: Floats) -> Floats:
 
 
 def _log(x: Floats) -> Floats:
-    """Natural logarithms, as `elementary.log` has them of one number."""
+    """Return natural logarithms with the bits of `elementary.log`, computed for a whole array."""
     half, exponent = np.frexp(x)
     low = half < 0.7071067811865476
     k = (exponent - low).astype(np.float64)
     f = np.where(low, 2.0 * half, half) - 1.0
     s = f / (2.0 + f)
-    tail = atanh_tail(s * s)  # type: ignore[arg-type]  # a polynomial, of arrays too
+    tail = atanh_tail(s * s)  # type: ignore[arg-type]  # a polynomial, which also takes arrays
     return np.asarray(k * _LN2_HIGH + (f - (s * (f - tail) - k * _LN2_LOW)))

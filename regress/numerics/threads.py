@@ -1,4 +1,4 @@
-"""One thread for linear algebra, so that its bits do not depend on how many there are."""
+"""Single-threaded linear algebra, so that results do not depend on the number of processor cores."""
 
 from functools import lru_cache
 
@@ -6,10 +6,11 @@ import torch
 from threadpoolctl import ThreadpoolController
 
 
-def one_thread() -> None:
-    """Keeps torch and BLAS from splitting their work, for good: how they split it changes last bits.
+def limit_to_one_thread() -> None:
+    """Limit torch and BLAS to one thread each for the rest of the process.
 
-    Parallelism goes across shards, each in a thread of its own.
+    How they split work among threads changes the order of sums, hence the last bits of results. A study
+    runs in parallel across shards instead, each in its own thread.
     """
     if torch.get_num_threads() != 1:
         torch.set_num_threads(1)
@@ -18,6 +19,6 @@ def one_thread() -> None:
 
 @lru_cache(maxsize=1)
 def _libraries() -> ThreadpoolController:
-    import scipy.linalg  # noqa: F401  # brings its own BLAS, which must be loaded to be found
+    import scipy.linalg  # noqa: F401  # loads SciPy's own BLAS, since only loaded libraries are found
 
     return ThreadpoolController().select(user_api="blas")

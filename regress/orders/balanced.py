@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic.dataclasses import dataclass
 
-from regress.fleet.rearrange import LastEpoch, Rearrangement, Standing
+from regress.fleet.rearrange import EpochInputs, PreviousEpoch, Rearrangement
 from regress.kernels import balance
-from regress.kernels.compiler import load
+from regress.kernels.compiler import load_kernels
 from regress.orders.drawn import Shuffled
 from regress.orders.order import Order, Permutations
 from regress.problems.data import Data
@@ -33,7 +33,7 @@ class _Balanced(Order):
         return True
 
     @abstractmethod
-    def goes_left(self, last: LastEpoch) -> Signs:
+    def goes_left(self, previous: PreviousEpoch) -> Signs:
         """Whether the row visited j-th goes to the left end of the next epoch (n, G)."""
 
     def permutations(
@@ -45,12 +45,12 @@ class _Balanced(Order):
     def rearrangement(self, batch_size: int) -> Rearrangement:
         return Rearrangement(self._rearranged, by="gradients")
 
-    def _rearranged(self, standing: Standing) -> Permutations:
-        if (last := standing.last) is None:
-            return standing.drawn
-        left = self.goes_left(last)
-        order = np.empty(last.visited.shape, np.intp)
-        _kernel("place_at_ends", last.gradients)(np.ascontiguousarray(last.visited), left, order)
+    def _rearranged(self, inputs: EpochInputs) -> Permutations:
+        if (previous := inputs.previous) is None:
+            return inputs.drawn
+        left = self.goes_left(previous)
+        order = np.empty(previous.visited.shape, np.intp)
+        _kernel("place_at_ends", previous.gradients)(np.ascontiguousarray(previous.visited), left, order)
         return order
 
 
@@ -61,8 +61,8 @@ class Grab(_Balanced):
 
     name = "grab"
 
-    def goes_left(self, last: LastEpoch) -> Signs:
-        return _balance(last.gradients - last.mean_before)
+    def goes_left(self, previous: PreviousEpoch) -> Signs:
+        return _balance(previous.gradients - previous.mean_before)
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -71,10 +71,10 @@ class PairBalance(_Balanced):
 
     name = "pair-balance"
 
-    def goes_left(self, last: LastEpoch) -> Signs:
-        pairs = len(last.gradients) // 2
-        first, second = last.gradients[: 2 * pairs : 2], last.gradients[1 : 2 * pairs : 2]
-        left = np.ones(last.visited.T.shape, bool)  # an odd row out ends up in the middle
+    def goes_left(self, previous: PreviousEpoch) -> Signs:
+        pairs = len(previous.gradients) // 2
+        first, second = previous.gradients[: 2 * pairs : 2], previous.gradients[1 : 2 * pairs : 2]
+        left = np.ones(previous.visited.T.shape, bool)  # an odd row out ends up in the middle
         left[: 2 * pairs : 2] = _balance(first - second)
         left[1 : 2 * pairs : 2] = ~left[: 2 * pairs : 2]
         return left
@@ -91,6 +91,6 @@ def _balance(vectors: NDArray[Any]) -> Signs:
 
 def _kernel(name: str, vectors: NDArray[Any]) -> Callable[..., None]:
     """A function of `regress.kernels.balance`, compiled where that can be done."""
-    kernels = load("float32" if vectors.dtype == np.float32 else "float64")
+    kernels = load_kernels("float32" if vectors.dtype == np.float32 else "float64")
     function: Callable[..., None] = getattr(kernels or balance, name)
     return function

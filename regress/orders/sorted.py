@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic.dataclasses import dataclass
 
-from regress.fleet.rearrange import Rearrangement, Standing
+from regress.fleet.rearrange import EpochInputs, Rearrangement
 from regress.orders.drawn import Shuffled
 from regress.orders.order import Order, Permutations
 from regress.orders.surrogate import Surrogate, residuals
@@ -79,11 +79,11 @@ class _Sorted(Order):
             return f"needs a linear model to train, which a {problem.name} does not have; use surrogate=ols"
         return None
 
-    def _rearranged(self, standing: Standing, batch_size: int) -> Permutations:
-        assert standing.residual is not None, "asked for"
+    def _rearranged(self, inputs: EpochInputs, batch_size: int) -> Permutations:
+        assert inputs.residual is not None, "asked for"
         if self.level == "example":
-            return self._rows(self.row_score(standing.residual))
-        return self._batches(self.score(standing.residual.astype(np.float64)), standing.drawn, batch_size)
+            return self._rows(self.row_score(inputs.residual))
+        return self._batches(self.score(inputs.residual.astype(np.float64)), inputs.drawn, batch_size)
 
     def _rows(self, score: Numbers) -> Permutations:
         """Row indices (R, n) by score (R, n)."""

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
-from regress.errors import InputError, nearest
+from regress.errors import InputError, suggest
 from regress.numerics import streams
 from regress.problems.affine import Affine
 from regress.problems.columns import Columns
@@ -171,7 +171,7 @@ def check_columns(frame: pd.DataFrame, target: str, source: str) -> Columns:
     frame = frame.rename(columns=str)
     names = list(frame.columns)
     if target not in names:
-        raise InputError(f"problem: {source} has no target column {target!r}; {nearest(target, names)}")
+        raise InputError(f"problem: {source} has no target column {target!r}; {suggest(target, names)}")
     if len(set(names)) < len(names):
         twice = next(name for name in names if names.count(name) > 1)
         raise InputError(f"problem: {source} has two columns named {twice!r}")

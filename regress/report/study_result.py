@@ -11,7 +11,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from regress.comparison import Comparison, RelativeEfficiency
-from regress.errors import InputError, nearest
+from regress.errors import InputError, suggest
 from regress.estimators.published import PublishedCheck
 from regress.estimators.references import Reference
 from regress.metrics.results import sort_results
@@ -115,7 +115,7 @@ class StudyResult:
             If `name` is none of `plots`.
         """
         if name not in self._figures:
-            raise InputError(f"plot: {name!r} is unknown; {nearest(name, self._figures)}")
+            raise InputError(f"plot: {name!r} is unknown; {suggest(name, self._figures)}")
         return self._figures[name]()
 
     @cached_property

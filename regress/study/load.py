@@ -8,7 +8,7 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
-from regress.errors import InputError, nearest
+from regress.errors import InputError, suggest
 from regress.study import Study
 from regress.values.text import explain
 
@@ -60,7 +60,7 @@ def sentence(error: ValidationError) -> str:
     first = error.errors()[0]
     field = ".".join(str(part) for part in first["loc"])
     if first["type"] == "extra_forbidden":
-        return f"{field}: a study has no such field; {nearest(field, Study.model_fields)}"
+        return f"{field}: a study has no such field; {suggest(field, Study.model_fields)}"
     if first["type"] == "missing":
         return f"{field}: a study needs this field"
     if first["type"] == "too_short":
@@ -78,7 +78,7 @@ def _fields(study: str) -> dict[str, Any]:
         return {"name": study} | _mapping(known[study], study)
     path = Path(study)
     if path.suffix not in (".yaml", ".yml"):
-        raise InputError(f"study: {study!r} is neither a path to YAML nor shipped; {nearest(study, known)}")
+        raise InputError(f"study: {study!r} is neither a path to YAML nor shipped; {suggest(study, known)}")
     try:
         text = path.expanduser().read_text(encoding="utf-8")
     except UnicodeDecodeError:

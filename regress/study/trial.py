@@ -21,7 +21,7 @@ from regress.fleet.schedule import Reduction, Tail
 from regress.losses import LOSSES, Loss
 from regress.orders import ORDERS, Order
 from regress.problems import PROBLEMS, Linear, Problem
-from regress.values.text import parse, pattern
+from regress.values.text import parse, schema_pattern
 
 Dtype = Literal["float32", "float64"]
 
@@ -31,7 +31,7 @@ def _line(kind: str, table: Any) -> tuple[PlainValidator, PlainSerializer, WithJ
     return (
         PlainValidator(partial(parse, kind=kind, table=table)),
         PlainSerializer(str, return_type=str),
-        WithJsonSchema({"type": "string", "pattern": pattern(table)}),
+        WithJsonSchema({"type": "string", "pattern": schema_pattern(table)}),
     )
 
 

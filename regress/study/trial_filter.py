@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from regress.contaminations import CONTAMINATIONS
-from regress.errors import InputError, nearest
+from regress.errors import InputError, suggest
 from regress.losses import LOSSES
 from regress.orders import ORDERS
 from regress.problems import PROBLEMS
@@ -112,7 +112,7 @@ def arrange(rows: Sequence[Fields], by: str) -> list[Fields]:
 def _check_known(name: str, rows: Sequence[Fields], option: str) -> None:
     known = {field for row in rows for field in row}
     if name not in known:
-        raise InputError(f"{option}: no trial has a param or metric {name!r}; {nearest(name, known)}")
+        raise InputError(f"{option}: no trial has a param or metric {name!r}; {suggest(name, known)}")
 
 
 def _canonical(condition: Condition) -> Condition:

@@ -1,7 +1,7 @@
-"""What mathematics says of a study, as pure functions in float64.
+"""Theoretical predictions for SGD on regression problems, as pure functions in float64.
 
-Rows are z (n, P): the features, beside a one where the model has an intercept. Each function states
-the assumptions under which it holds; laid over a run that breaks them it would prove nothing.
+Rows are z (n, P): the features, followed by a constant 1 if the model has an intercept. Each function
+states its assumptions; for a run that violates them, its result is no prediction.
 """
 
 from regress.theory.autograd import derivatives, hessian

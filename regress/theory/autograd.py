@@ -1,4 +1,4 @@
-"""Derivatives by torch.autograd: of functions, and of the risk."""
+"""First and second derivatives of functions, and the Hessian of the mean loss, by torch.autograd."""
 
 from collections.abc import Callable
 
@@ -13,9 +13,10 @@ Floats = NDArray[np.float64]
 
 
 def derivatives(f: Callable[[torch.Tensor], torch.Tensor], x: Floats) -> tuple[Floats, Floats]:
-    """First and second derivative (n,) of an elementwise function at points x (n,), in float64.
+    """Return the first and second derivatives (n,) of an elementwise function f at points x (n,).
 
-    The gradient is itself recorded (create_graph), so that it can be differentiated again.
+    Both are in float64. The first derivative is computed with `create_graph`, so that it can be
+    differentiated again.
     """
     points = torch.tensor(x, dtype=torch.float64, requires_grad=True)
     (first,) = torch.autograd.grad(f(points).sum(), points, create_graph=True)
@@ -24,9 +25,9 @@ def derivatives(f: Callable[[torch.Tensor], torch.Tensor], x: Floats) -> tuple[F
 
 
 def hessian(model: Model, loss: Loss, x: Floats, y: Floats, w: Floats) -> Floats:
-    """Second derivatives (P, P) of the mean of rho over rows x (n, F), y (n,), at parameters w (P,).
+    """Return the Hessian (P, P) of the mean of rho over rows x (n, F), y (n,), at parameters w (P,).
 
-    For squared loss on an affine model it is Z'Z / n, Z being the features beside a column of ones.
+    For squared loss on an affine model it is Z'Z / n, where Z holds the features and a column of ones.
     """
     rows = model.table(x[None], y[None], torch.float64)
     leaf = torch.tensor(w, dtype=torch.float64, requires_grad=True)

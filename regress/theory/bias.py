@@ -1,4 +1,4 @@
-"""How far vertical outliers pull the intercept, however far off they are."""
+"""Asymptotic bias of the intercept under vertical outliers at an infinite distance."""
 
 import math
 
@@ -8,26 +8,42 @@ from scipy.optimize import brentq
 
 from regress.losses import Loss
 
-_FAR = 1e150  # as good as infinite, and its square is still a number
-_TAIL = 9.0  # standard deviations, beyond which there is 1e-19 of a normal distribution
+_FAR = 1e150  # stands for infinity; its square is still finite
+_TAIL = 9.0  # standard deviations; the normal distribution beyond has a mass of about 2e-19
 _POINTS, _WEIGHTS = np.polynomial.legendre.leggauss(4)
 _PANELS = 4096
 
 
 def intercept_bias(loss: Loss, fraction: float, noise: float = 1.0) -> float:
-    """What a share `fraction` of outliers, targets raised without bound, adds to the fitted intercept.
+    """Return the bias of the fitted intercept if a share `fraction` of targets is raised to infinity.
 
-    In the units of the targets, as `noise` is, the standard deviation of the clean rows' normal
-    errors; targets lowered take as much off where the loss is even. Assumes many rows, outliers that
-    do not depend on the features, and features of mean 0, whose weights are then not biased. With
-    residuals u = prediction - target and the intercept t too high, clean rows have u = t - noise * xi,
-    outliers psi(-inf):
+    Assumes many rows, outliers independent of the features, and features of mean 0, for which the weights
+    are unbiased. For an even loss, lowered targets give the negative of this bias.
+
+    Parameters
+    ----------
+    loss
+        The loss of the fit, with derivative psi.
+    fraction
+        The share of outliers, in [0, 1).
+    noise
+        The standard deviation of the clean rows' normal errors, in the units of the targets.
+
+    Returns
+    -------
+    float
+        The bias in the units of the targets: 0 if psi redescends to 0 (for the solution near the truth),
+        infinite if psi is unbounded or the outliers outweigh the clean rows.
+
+    Notes
+    -----
+    With residuals u = prediction - target and an intercept too high by t, clean rows have
+    u = t - noise * xi and outliers u = -inf. The estimating equation is
 
         (1 - fraction) E psi(t - noise * xi) + fraction psi(-inf) = 0,   xi ~ N(0, 1)
 
-    and the bias is t less its value without outliers (0 for an even loss). Absolute loss:
-    noise * Phi^-1(1 / (2 (1 - fraction))) (Huber 1964). It is 0 where psi falls back to 0, for the
-    solution near the truth, and infinite where psi is unbounded or outliers prevail.
+    and the bias is its solution t minus the solution for fraction = 0 (0 for an even loss). For absolute
+    loss it is noise * Phi^-1(1 / (2 (1 - fraction))) (Huber 1964).
     """
     lowest, highest = _limit(loss, -_FAR), _limit(loss, _FAR)
     if fraction == 0 or lowest == 0:
@@ -37,16 +53,16 @@ def intercept_bias(loss: Loss, fraction: float, noise: float = 1.0) -> float:
     return _intercept(loss, fraction, noise, lowest) - _intercept(loss, 0.0, noise, lowest)
 
 
-def _limit(loss: Loss, far: float) -> float:
-    """psi(far): infinite where it still grows, 0 where it falls."""
-    near, value = loss.psi(torch.tensor([far * 1e-10, far], dtype=torch.float64)).tolist()
-    if abs(value) > 2 * abs(near):
-        return math.copysign(math.inf, far)
-    return float(value) if abs(value) > 0.5 * abs(near) else 0.0
+def _limit(loss: Loss, u: float) -> float:
+    """Return the limit of psi at an extreme `u`: infinite if psi still grows there, 0 if it decreases."""
+    nearer_value, value = loss.psi(torch.tensor([u * 1e-10, u], dtype=torch.float64)).tolist()
+    if abs(value) > 2 * abs(nearer_value):
+        return math.copysign(math.inf, u)
+    return float(value) if abs(value) > 0.5 * abs(nearer_value) else 0.0
 
 
 def _intercept(loss: Loss, fraction: float, noise: float, lowest: float) -> float:
-    """The t at which the estimating equation, which rises with it, is 0."""
+    """Return the root t of the estimating equation; its left side increases with t."""
 
     def equation(t: float) -> float:
         return (1 - fraction) * _mean_psi(loss, t, noise) + fraction * lowest
@@ -61,9 +77,10 @@ def _intercept(loss: Loss, fraction: float, noise: float, lowest: float) -> floa
 
 
 def _mean_psi(loss: Loss, t: float, noise: float) -> float:
-    """E psi(t - noise * xi), xi ~ N(0, 1), by Gauss's rule on many small panels.
+    """Return E psi(t - noise * xi), xi ~ N(0, 1), by Gauss-Legendre quadrature on 4,096 panels.
 
-    Panels meet at u = 0, where psi may jump; a kink elsewhere costs some 1e-7 of the noise.
+    An edge is placed at u = 0, where psi may jump; a kink elsewhere causes an error of about 1e-7 of the
+    noise.
     """
     edges = np.linspace(-_TAIL, _TAIL, _PANELS + 1)
     if abs(t) < _TAIL * noise:

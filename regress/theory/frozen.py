@@ -1,4 +1,4 @@
-"""Where least squares by SGD ends when every epoch visits the rows in one and the same order."""
+"""The limit of SGD with squared loss when all epochs visit the rows in the same order."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,14 +8,14 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 
-_ONE = 1 - 1e-12  # a rate of 1, for a direction that no row has a share in, as rounding may leave it
+_ONE = 1 - 1e-12  # a rate of 1 up to rounding, which a direction orthogonal to all rows has
 
 
 @dataclass(frozen=True)
 class FrozenOrder:
-    """The limit of w at the epochs' ends, and the factor by which an epoch shrinks the way to it.
+    """The limit of w at epoch ends, and the factor by which an epoch reduces the distance to it.
 
-    `limit` (..., P) is infinite where there is none, `rate` (...) being 1 or more.
+    `limit` (..., P) is infinite where `rate` (...) is 1 or more and w does not converge.
     """
 
     limit: Floats
@@ -25,12 +25,15 @@ class FrozenOrder:
 def frozen_order(
     z: Floats, y: Floats, steps: Sequence[tuple[slice | NDArray[np.intp], float]], lr: float
 ) -> FrozenOrder:
-    """Exact for squared loss, rows z (..., n, P) and targets y (..., n) in the order they are visited in.
+    """Return the exact limit and rate of SGD with squared loss and the same order in all epochs.
 
-    `steps` are the rows of each step and what its summed gradient is divided by, as
-    `Schedule.steps` gives them, whatever the tail and the reduction. A step is affine,
-    w+ = (I - lr H_b) w + lr c_b with H_b = sum_b zz' / divisor and c_b = sum_b z y / divisor; so is an
-    epoch, w+ = A w + c, whose fixed point is (I - A)**-1 c, and whose rate is the spectral radius of A.
+    Rows z (..., n, P) and targets y (..., n) are in the order in which they are visited. `steps` holds the
+    rows of each step and the divisor of their summed gradient, as returned by `Schedule.steps`, for any
+    tail and reduction.
+
+    A step is affine, w+ = (I - lr H_b) w + lr c_b with H_b = sum_b zz' / divisor and
+    c_b = sum_b z y / divisor. Hence an epoch is affine, w+ = A w + c; its fixed point is (I - A)**-1 c, and
+    its rate is the spectral radius of A.
     """
     eye = np.eye(z.shape[-1])
     a = np.broadcast_to(eye, (*z.shape[:-2], *eye.shape))
@@ -41,9 +44,9 @@ def frozen_order(
             scaled = np.swapaxes(batch, -1, -2) * (lr / divisor)
             step = eye - scaled @ batch
             a, c = step @ a, step @ c + scaled @ y[..., rows, None]
-    is_number = np.isfinite(np.concatenate([a, c], axis=-1)).all(axis=(-2, -1), keepdims=True)
-    known = np.where(is_number, a, 0)
-    rate = np.where(is_number[..., 0, 0], np.abs(np.linalg.eigvals(known)).max(axis=-1), np.inf)
+    is_finite = np.isfinite(np.concatenate([a, c], axis=-1)).all(axis=(-2, -1), keepdims=True)
+    finite_a = np.where(is_finite, a, 0)
+    rate = np.where(is_finite[..., 0, 0], np.abs(np.linalg.eigvals(finite_a)).max(axis=-1), np.inf)
     has_limit = rate[..., None, None] <= _ONE
-    limit = np.linalg.solve(eye - np.where(has_limit, known, 0), np.where(has_limit, c, 0))
+    limit = np.linalg.solve(eye - np.where(has_limit, finite_a, 0), np.where(has_limit, c, 0))
     return FrozenOrder(np.where(has_limit, limit, np.inf)[..., 0], rate)

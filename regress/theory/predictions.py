@@ -17,7 +17,7 @@ from regress.estimators.optimum import target
 from regress.fleet import Schedule
 from regress.losses import L2, Loss
 from regress.numerics.quantiles import nearest_rank
-from regress.numerics.threads import one_thread
+from regress.numerics.threads import limit_to_one_thread
 from regress.orders import Order
 from regress.problems import Data, Problem
 from regress.problems.problem import NormalDesign
@@ -56,7 +56,7 @@ def predict(
     All `shards` have this contamination and batch size: `data` are their contaminated rows, `clean` the
     rows before contamination, `permutations` (R, E, n) those of each of `orders`.
     """
-    one_thread()
+    limit_to_one_thread()
     by_order = dict(zip(orders, permutations, strict=True))
     trials = [trial for shard in shards for trial in shard.trials]
     problem = trials[0].problem

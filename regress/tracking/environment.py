@@ -10,8 +10,8 @@ from typing import Any
 
 import torch
 
-from regress.kernels.compiler import describe
-from regress.numerics.threads import one_thread
+from regress.kernels.compiler import describe_engine
+from regress.numerics.threads import limit_to_one_thread
 
 _PACKAGES = (
     "regress",
@@ -48,7 +48,7 @@ _LARGEST = 1 << 20  # bytes
 
 def environment() -> dict[str, Any]:
     """Versions, torch build, processor, threads, platform, source and git state, for `environment.json`."""
-    one_thread()  # as the references and the theory have it, or the record depends on what ran before
+    limit_to_one_thread()  # as references and theory do: the record must not depend on earlier calls
     return {
         "python": platform.python_version(),
         "packages": {name: version(name) for name in _PACKAGES},
@@ -64,7 +64,7 @@ def environment() -> dict[str, Any]:
         "vector_instructions": _vector_instructions(),
         "switches": " ".join(f"{name}={os.environ[name]}" for name in _SWITCHES if name in os.environ),
         "cpus": os.cpu_count(),
-        "engine": describe(),
+        "engine": describe_engine(),
         "code": code_digest(),
         "files": file_digests(),
         "git": git_state(),

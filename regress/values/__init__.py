@@ -1,1 +1,1 @@
-"""Values that are a frozen dataclass inside and one line of text outside."""
+"""Named values of a study, such as losses: frozen dataclasses, written as one line of text."""

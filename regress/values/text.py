@@ -1,8 +1,8 @@
-"""One line of text for a value: `huber(delta=1.0)`, `easy-to-hard`, `linear(w=[2.0, -3.4], b=4.2)`.
+"""Conversion of values to and from one line of text, e.g. `huber(delta=1.0)` or `easy-to-hard`.
 
-The line is read once, at the boundary, against the table of what exists, and never evaluated.
-Numbers are always printed; a choice (`surrogate=oracle`), a text (`path="my.csv"`) or a setting left
-empty is printed only where it differs from its default. Printing and parsing are inverse.
+A line is parsed against a table of known classes and never evaluated as code. Numbers are always printed;
+choices (`surrogate=oracle`), texts (`path="my.csv"`) and empty settings are printed only if they differ
+from their default. Printing and parsing are inverse to each other.
 """
 
 import ast
@@ -15,7 +15,7 @@ from typing import Any, ClassVar, TypeVar
 
 from pydantic import ConfigDict, ValidationError
 
-from regress.errors import InputError, nearest
+from regress.errors import InputError, suggest
 
 STRICT = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
 
@@ -25,7 +25,7 @@ _WORD = re.compile(r"[a-z][a-z0-9_]*")
 
 
 class Form:
-    """A frozen dataclass with a name, written as `name` or `name(argument=value, ...)`."""
+    """Base class of frozen dataclasses that are written as `name` or `name(argument=value, ...)`."""
 
     name: ClassVar[str]
 
@@ -33,7 +33,7 @@ class Form:
         return self.text_without()
 
     def text_without(self, *names: str) -> str:
-        """Return the line of text, the fields `names` being left out."""
+        """Return the line of text without the fields `names`."""
         arguments = [
             f"{field.name}={_literal(value)}"
             for field in fields(self)  # type: ignore[arg-type]  # every subclass is a dataclass
@@ -46,9 +46,11 @@ F = TypeVar("F", bound=Form)
 
 
 def parse(line: object, kind: str, table: Mapping[str, type[F]]) -> F:
-    """The value that `line` names, from `table`; a value of the table passes through.
+    """Parse a line of text into a value of one of the classes in `table`.
 
-    Raises InputError with the nearest name that exists, or the argument at fault.
+    A value of one of these classes is returned as it is. Raises InputError if the line is malformed, if its
+    name is unknown (with the most similar known name), or if an argument is invalid. `kind` starts the
+    message.
     """
     if isinstance(line, Form) and line.name in table and isinstance(line, table[line.name]):
         return line
@@ -62,12 +64,12 @@ def parse(line: object, kind: str, table: Mapping[str, type[F]]) -> F:
         )
     name = match["name"]
     if name not in table:
-        raise InputError(f"{kind}: {name!r} is unknown; {nearest(name, table)}")
+        raise InputError(f"{kind}: {name!r} is unknown; {suggest(name, table)}")
     return _construct(table[name], kind, _arguments(match["arguments"] or "", line, kind))
 
 
-def pattern(table: Mapping[str, type[Form]]) -> str:
-    """A regular expression for JSON schemas: the names of `table`, with or without arguments."""
+def schema_pattern(table: Mapping[str, type[Form]]) -> str:
+    """Return a regular expression for JSON schemas: the names of `table`, with or without arguments."""
     return rf"^\s*({'|'.join(table)})\s*(\([\s\S]*\))?\s*$"
 
 
@@ -77,6 +79,7 @@ def _is_printed(value: object, default: object) -> bool:
 
 
 def _literal(value: object) -> str:
+    """Return the text of an argument's value, which `_value` reads back."""
     if isinstance(value, str):
         return value if _is_word(value) else json.dumps(value, ensure_ascii=False)
     if isinstance(value, bool):
@@ -87,6 +90,7 @@ def _literal(value: object) -> str:
 
 
 def _arguments(text: str, line: str, kind: str) -> dict[str, Any]:
+    """Parse `argument=value, ...`, the part of `line` between its parentheses."""
     try:
         call = ast.parse(f"f({text}\n)", mode="eval").body
         if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Name) or call.args:
@@ -103,13 +107,14 @@ def _arguments(text: str, line: str, kind: str) -> dict[str, Any]:
 
 
 def _value(node: ast.expr) -> Any:
+    """Return the value of an argument: a number, a switch, a word, a text or a list as a tuple."""
     if isinstance(node, ast.Name):
         return _SWITCHES.get(node.id, node.id)
     if isinstance(node, ast.List):
         return tuple(map(_value, node.elts))
     value = ast.literal_eval(node)
     if isinstance(value, set | dict | tuple):
-        raise ValueError(f"a {type(value).__name__} is no value here")
+        raise ValueError(f"a {type(value).__name__} is not allowed as a value")
     return value
 
 
@@ -121,7 +126,7 @@ def _construct(cls: type[F], kind: str, arguments: dict[str, Any]) -> F:
     known = [field.name for field in fields(cls)]  # type: ignore[arg-type]
     for name in arguments:
         if name not in known:
-            hint = nearest(name, known) if known else "it takes none"
+            hint = suggest(name, known) if known else "it takes none"
             raise InputError(f"{kind}: {cls.name} has no argument {name!r}; {hint}")
     try:
         return cls(**arguments)
@@ -129,15 +134,15 @@ def _construct(cls: type[F], kind: str, arguments: dict[str, Any]) -> F:
         first = error.errors()[0]
         if first["type"] == "missing_argument" or first["type"] == "missing":
             raise InputError(f"{kind}: {cls.name} needs the argument {first['loc'][0]!r}") from None
-        where = f"{cls.name}({first['loc'][0]})" if first["loc"] else cls.name
-        raise InputError(f"{kind}: {where}: {explain(first)}") from None
+        argument = f"{cls.name}({first['loc'][0]})" if first["loc"] else cls.name
+        raise InputError(f"{kind}: {argument}: {explain(first)}") from None
 
 
 def explain(error: Mapping[str, Any]) -> str:
-    """One pydantic error as a clause: what was expected, and what was given."""
+    """Return a pydantic error as a clause that tells what was expected and what was given."""
     if isinstance(cause := error.get("ctx", {}).get("error"), Exception):
         return str(cause)
     message = str(error["msg"]).replace("valid tuple", "list")
-    given = error["input"]
+    value = error["input"]
     message = message[0].lower() + message[1:]
-    return f"{message}, not {given!r}" if isinstance(given, (str, int, float)) else message
+    return f"{message}, not {value!r}" if isinstance(value, (str, int, float)) else message

@@ -1,4 +1,4 @@
-"""The fleet: a lane's bits are its own, and its path is that of a plain loop."""
+"""The fleet: a lane has the same bits whatever is trained with it, and follows a plain training loop."""
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from regress.estimators.optimum import ols
 from regress.fleet import Lane, Schedule, Trajectory, general, train
-from regress.fleet.compiled import compiled_engine
+from regress.fleet.compiled import load_engine
 from regress.losses import L1, L2, LOSSES, Huber, Loss, SmoothL1
 from regress.problems import Model, Planck, Table
 from regress.problems.affine import Affine
@@ -22,18 +22,18 @@ Arguments = dict[str, Any]
 
 TORCH_S: tuple[Loss, ...] = (L2(), L1(), Huber(0.7), SmoothL1(0.5))
 OTHERS = tuple(cls() for cls in LOSSES.values() if cls not in map(type, TORCH_S))
-# The last two are trained by torch, beside lanes that are not.
-EVERY_LOSS = (*TORCH_S, Huber(2.0), *OTHERS, UncompiledHuber(0.7), UncompiledLogCosh())
-LOSS = st.sampled_from(EVERY_LOSS)
+# The last two have no scalar form, and are trained by torch.
+ALL_LOSSES = (*TORCH_S, Huber(2.0), *OTHERS, UncompiledHuber(0.7), UncompiledLogCosh())
+LOSS = st.sampled_from(ALL_LOSSES)
 LR = st.sampled_from([1e-3, 0.03, 0.1, 0.5, 9.0])
 TAILS = ("weight", "keep", "drop")
 
 
 def affine(
-    features: int, rows: int, replicates: int, lanes: Sequence[Lane], schedule: Schedule, **more: Any
+    features: int, rows: int, replicates: int, lanes: Sequence[Lane], schedule: Schedule, **overrides: Any
 ) -> Arguments:
-    """What `train` takes, for random rows."""
-    options = {"epochs": 2, "dtype": torch.float32, "seed": 0, "intercept": True} | more
+    """Return arguments of `train` for an affine model on random rows."""
+    options = {"epochs": 2, "dtype": torch.float32, "seed": 0, "intercept": True} | overrides
     rng = np.random.default_rng(options["seed"])
     model = Affine(features, options["intercept"])
     x, y = rng.normal(size=(replicates, rows, features)), rng.normal(size=(replicates, rows))
@@ -50,7 +50,7 @@ def affine(
 
 @st.composite
 def fleets(draw: st.DrawFn) -> Arguments:
-    """Any small fleet on an affine model."""
+    """Draw arguments of `train` for a small fleet on an affine model."""
     rows = draw(st.integers(1, 45))
     schedule = Schedule(
         draw(st.integers(1, rows)), draw(st.sampled_from(["mean", "sum"])), draw(st.sampled_from(TAILS))
@@ -69,7 +69,7 @@ def fleets(draw: st.DrawFn) -> Arguments:
 
 
 def planck(form: str, dtype: torch.dtype) -> Arguments:
-    """Twenty lanes on Planck's law, some of which leave the numbers."""
+    """Return arguments of `train` for twenty lanes on Planck's law, some of which become non-finite."""
     problem = Planck(form=form)
     data, lr = problem.draw(0, 3), {"raw": 1e-21, "scaled": 0.03}[form]
     lanes = [Lane(loss, lr * 10**power) for loss in (L2(), L1()) for power in (-1, 0, 1, 2, 9)] * 2
@@ -85,7 +85,7 @@ def planck(form: str, dtype: torch.dtype) -> Arguments:
 
 
 def part(arguments: Arguments, lanes: Sequence[int], replicates: int | None = None) -> Arguments:
-    """The same for some lanes, in that order, and the first replicates."""
+    """Return the arguments restricted to some lanes, in that order, and to the first replicates."""
     return arguments | {
         "rows": arguments["rows"][:replicates].clone(),
         "orders": arguments["orders"][:replicates],
@@ -95,23 +95,23 @@ def part(arguments: Arguments, lanes: Sequence[int], replicates: int | None = No
 
 
 def bits(trajectory: Trajectory, lanes: Sequence[int] | None = None, replicates: int | None = None) -> Any:
-    """All that a trajectory says of some lanes, bit by bit."""
+    """Return the bytes of some lanes' parameters, and their first non-finite steps."""
     chosen = list(range(trajectory.params.shape[1])) if lanes is None else list(lanes)
     params = trajectory.params[:, chosen, :replicates].contiguous().numpy().tobytes()
     return params, trajectory.first_nonfinite[chosen, :replicates].tolist()
 
 
 @given(fleets(), st.data())
-def test_a_lane_is_itself_in_any_company(arguments: Arguments, data: st.DataObject) -> None:
+def test_a_lane_has_the_same_bits_with_any_other_lanes(arguments: Arguments, data: st.DataObject) -> None:
     count, replicates = arguments["start"].shape[:2]
-    every = train(**arguments)
-    some = data.draw(st.lists(st.integers(0, count - 1), min_size=1, unique=True))
+    trained = train(**arguments)
+    lanes = data.draw(st.lists(st.integers(0, count - 1), min_size=1, unique=True))
     first = data.draw(st.integers(1, replicates))
-    assert bits(train(**part(arguments, some, first))) == bits(every, some, first)
+    assert bits(train(**part(arguments, lanes, first))) == bits(trained, lanes, first)
 
 
 @given(fleets(), st.data())
-def test_a_lane_is_itself_alone(arguments: Arguments, data: st.DataObject) -> None:
+def test_a_lane_has_the_same_bits_alone(arguments: Arguments, data: st.DataObject) -> None:
     lane = data.draw(st.integers(0, len(arguments["lanes"]) - 1))
     assert bits(train(**part(arguments, [lane]))) == bits(train(**arguments), [lane])
 
@@ -122,108 +122,110 @@ def test_adding_learning_rates_changes_no_other_lane(
 ) -> None:
     count, replicates, size = arguments["start"].shape
     rng = np.random.default_rng(1)
-    more = arguments | {
+    with_more_lanes = arguments | {
         "lanes": [Lane(loss, lr) for lr in lrs] + arguments["lanes"],
         "start": np.concatenate([rng.normal(size=(len(lrs), replicates, size)), arguments["start"]]),
     }
-    own = [len(lrs) + i for i in range(count)]
-    assert bits(train(**more), own) == bits(train(**arguments))
+    original_lanes = [len(lrs) + i for i in range(count)]
+    assert bits(train(**with_more_lanes), original_lanes) == bits(train(**arguments))
 
 
 @given(fleets(), st.integers(1, 200))
-def test_how_much_is_computed_at_once_changes_nothing(arguments: Arguments, residuals: int) -> None:
-    together = bits(train(**arguments))
+def test_the_number_of_residuals_computed_at_once_changes_nothing(
+    arguments: Arguments, residuals: int
+) -> None:
+    expected = bits(train(**arguments))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(general, "_RESIDUALS", residuals)
-        assert bits(train(**arguments)) == together
+        assert bits(train(**arguments)) == expected
 
 
 @given(fleets())
-def test_both_engines_walk_the_same_path(arguments: Arguments) -> None:
+def test_both_engines_agree_to_rounding(arguments: Arguments) -> None:
     dtype = arguments["rows"].dtype
-    one = train(**arguments)
+    compiled = train(**arguments)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("regress.fleet.engines.compiled_engine", lambda *_: None)
-        other = train(**arguments)
-    calm = np.array([lane.lr <= 0.1 for lane in arguments["lanes"]])
-    if arguments["schedule"].reduction == "sum" or not calm.any():
-        return  # beyond the edge of stability one rounding becomes another path
-    # A residual of almost 0 may fall on either side of it where psi jumps.
-    smooth = np.array([lane.loss.name not in ("l1", "quantile") for lane in arguments["lanes"]])
-    chosen = np.flatnonzero(calm & smooth)
+        patch.setattr("regress.fleet.engines.load_engine", lambda *_: None)
+        by_torch = train(**arguments)
+    is_stable = np.array([lane.lr <= 0.1 for lane in arguments["lanes"]])
+    if arguments["schedule"].reduction == "sum" or not is_stable.any():
+        return  # beyond the edge of stability, rounding differences grow without bound
+    # Where psi jumps, a residual close to 0 may have either sign.
+    is_continuous = np.array([lane.loss.name not in ("l1", "quantile") for lane in arguments["lanes"]])
+    chosen = np.flatnonzero(is_stable & is_continuous)
     tolerance = 1e-12 if dtype == torch.float64 else 2e-5
     torch.testing.assert_close(
-        one.params[:, chosen], other.params[:, chosen], rtol=tolerance, atol=tolerance
+        compiled.params[:, chosen], by_torch.params[:, chosen], rtol=tolerance, atol=tolerance
     )
 
 
-@pytest.mark.parametrize("loss", EVERY_LOSS, ids=str)
+@pytest.mark.parametrize("loss", ALL_LOSSES, ids=str)
 @pytest.mark.parametrize("features", [1, 13])
-def test_a_loss_is_trained_alike_by_both_engines(loss: Loss, features: int) -> None:
+def test_both_engines_agree_for_each_loss(loss: Loss, features: int) -> None:
     lanes = [Lane(loss, lr) for lr in (1e-3, 0.02)]
     arguments = affine(
         features, 150, 3, lanes, Schedule(70, "mean", "weight"), dtype=torch.float64, epochs=3
     )
-    one = train(**arguments)
+    compiled = train(**arguments)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("regress.fleet.engines.compiled_engine", lambda *_: None)
-        other = train(**arguments)
-    torch.testing.assert_close(one.params, other.params, rtol=1e-12, atol=1e-12)
-    engine = compiled_engine(arguments["model"], loss, np.dtype(np.float64), "psi")
+        patch.setattr("regress.fleet.engines.load_engine", lambda *_: None)
+        by_torch = train(**arguments)
+    torch.testing.assert_close(compiled.params, by_torch.params, rtol=1e-12, atol=1e-12)
+    engine = load_engine(arguments["model"], loss, np.dtype(np.float64), "psi")
     assert (engine is None) == (loss.scalar_form is None)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("form", ["raw", "scaled"])
-def test_a_lane_on_planck_s_law_is_itself_too(
+def test_a_lane_on_planck_s_law_has_the_same_bits_with_any_other_lanes(
     form: str, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     arguments = planck(form, dtype)
-    every = train(**arguments)
-    assert len(set(every.first_nonfinite.ravel())) > 1
-    for some, replicates in (([0], 1), ([13, 4, 7], 2), (list(range(19, -1, -1)), 3), ([9], 3)):
-        assert bits(train(**part(arguments, some, replicates))) == bits(every, some, replicates)
+    trained = train(**arguments)
+    assert len(set(trained.first_nonfinite.ravel())) > 1
+    for lanes, replicates in (([0], 1), ([13, 4, 7], 2), (list(range(19, -1, -1)), 3), ([9], 3)):
+        assert bits(train(**part(arguments, lanes, replicates))) == bits(trained, lanes, replicates)
     for residuals in (1, 450):
         monkeypatch.setattr(general, "_RESIDUALS", residuals)
-        assert bits(train(**arguments)) == bits(every)
+        assert bits(train(**arguments)) == bits(trained)
 
 
 WIDE = {
     "features": 50,
     "rows": 200,
     "replicates": 6,
-    "lanes": [Lane(loss, lr) for loss in EVERY_LOSS for lr in (1e-3, 0.01, 0.03, 0.1)],
+    "lanes": [Lane(loss, lr) for loss in ALL_LOSSES for lr in (1e-3, 0.01, 0.03, 0.1)],
     "schedule": Schedule(32, "mean", "keep"),
 }
 
 
-def test_fifty_columns_keep_the_law() -> None:
+def test_a_lane_with_fifty_features_has_the_same_bits_alone() -> None:
     arguments = affine(**WIDE)
-    every = train(**arguments)
+    trained = train(**arguments)
     for lane in (0, 7, 19):
-        assert bits(train(**part(arguments, [lane], 2))) == bits(every, [lane], 2)
+        assert bits(train(**part(arguments, [lane], 2))) == bits(trained, [lane], 2)
 
 
 @pytest.mark.parametrize("arguments", [affine(**WIDE), planck("scaled", torch.float32)])
-def test_two_threads_at_once_change_nothing(arguments: Arguments) -> None:
-    alone = bits(train(**arguments))
+def test_training_in_two_threads_changes_nothing(arguments: Arguments) -> None:
+    expected = bits(train(**arguments))
     with ThreadPoolExecutor(2) as pool:
-        jobs = [pool.submit(train, **arguments) for _ in range(6)]
-        assert all(bits(job.result()) == alone for job in jobs)
+        futures = [pool.submit(train, **arguments) for _ in range(6)]
+        assert all(bits(future.result()) == expected for future in futures)
 
 
 @pytest.mark.parametrize("arguments", [affine(**WIDE), planck("scaled", torch.float32)])
-def test_torch_s_own_threads_change_nothing(arguments: Arguments) -> None:
-    one = bits(train(**arguments))
+def test_the_number_of_torch_s_threads_changes_nothing(arguments: Arguments) -> None:
+    expected = bits(train(**arguments))
     torch.set_num_threads(2)
     try:
-        assert bits(train(**arguments)) == one
+        assert bits(train(**arguments)) == expected
     finally:
         torch.set_num_threads(1)
 
 
 class MeanOrSum(torch.nn.Module):
-    """A loss that torch does not have; autograd derives rho, and psi is not asked."""
+    """A loss that torch does not have: rho, which autograd differentiates, so that psi is not used."""
 
     def __init__(self, loss: Loss, reduction: str) -> None:
         super().__init__()
@@ -244,14 +246,14 @@ MODULES: dict[str, Callable[[Any, str], torch.nn.Module]] = {
 
 
 def plain_loop(arguments: Arguments, lane: int, replicate: int) -> tuple[torch.Tensor, int]:
-    """One lane as anybody would write it: parameters at each epoch's end, first step not finite or 0."""
+    """Train one lane by torch.optim; return parameters at epoch ends and the first non-finite step or 0."""
     schedule, table = arguments["schedule"], arguments["rows"][replicate]
     parameters = arguments["model"].parameters
     x, y = table[:, :parameters], -table[:, -1]
-    own: Lane = arguments["lanes"][lane]
-    module = MODULES[own.loss.name](own.loss, schedule.reduction)
+    loss_value, lr = arguments["lanes"][lane].loss, arguments["lanes"][lane].lr
+    module = MODULES[loss_value.name](loss_value, schedule.reduction)
     w = torch.tensor(arguments["start"][lane, replicate], dtype=table.dtype, requires_grad=True)
-    optimiser = torch.optim.SGD([w], lr=own.lr)
+    optimiser = torch.optim.SGD([w], lr=lr)
     path, step = [], 0
     for order in torch.from_numpy(arguments["orders"][replicate].copy()):
         for batch in order.split(schedule.batch_size):
@@ -259,7 +261,7 @@ def plain_loop(arguments: Arguments, lane: int, replicate: int) -> tuple[torch.T
                 continue
             step += 1
             loss = module(x[batch] @ w, y[batch])
-            if own.loss.name == "l2":
+            if loss_value.name == "l2":
                 loss = loss / 2
             if schedule.tail == "weight" and schedule.reduction == "mean":
                 loss = loss * len(batch) / schedule.batch_size
@@ -279,7 +281,7 @@ def plain_loop(arguments: Arguments, lane: int, replicate: int) -> tuple[torch.T
 @pytest.mark.parametrize("reduction", ["mean", "sum"])
 @pytest.mark.parametrize("loss", [*TORCH_S, *OTHERS], ids=str)
 @pytest.mark.parametrize("batch_size", [1, 8, 21])
-def test_a_lane_walks_the_path_of_a_plain_loop(
+def test_a_lane_agrees_with_a_plain_training_loop(
     loss: Loss, reduction: str, tail: str, batch_size: int
 ) -> None:
     lanes = [Lane(loss, lr) for lr in (1e-3, 0.02)]
@@ -293,8 +295,8 @@ def test_a_lane_walks_the_path_of_a_plain_loop(
             torch.testing.assert_close(trained.params[:, lane, replicate], path, rtol=1e-10, atol=1e-10)
 
 
-def test_every_loss_has_walked_beside_torch() -> None:
-    assert set(MODULES) == set(LOSSES) == {loss.name for loss in EVERY_LOSS}
+def test_all_losses_are_compared_with_torch() -> None:
+    assert set(MODULES) == set(LOSSES) == {loss.name for loss in ALL_LOSSES}
 
 
 @pytest.mark.parametrize(
@@ -308,18 +310,18 @@ def test_every_loss_has_walked_beside_torch() -> None:
         ("drop", "sum", [(4, 1.0), (4, 1.0)]),
     ],
 )
-def test_ten_rows_are_cut_by_four(tail: str, reduction: str, steps: list[tuple[int, float]]) -> None:
-    cut = Schedule(4, reduction, tail).steps(10)  # type: ignore[arg-type]
-    assert [(rows.stop - rows.start, divisor) for rows, divisor in cut] == steps
-    covered = [i for rows, _ in cut for i in range(rows.start, rows.stop)]
+def test_ten_rows_in_batches_of_four(tail: str, reduction: str, steps: list[tuple[int, float]]) -> None:
+    batches = Schedule(4, reduction, tail).steps(10)  # type: ignore[arg-type]
+    assert [(rows.stop - rows.start, divisor) for rows, divisor in batches] == steps
+    covered = [i for rows, _ in batches for i in range(rows.start, rows.stop)]
     assert covered == list(range(8 if tail == "drop" else 10))
 
 
 @pytest.mark.parametrize("tail", TAILS)
 @given(rows=st.integers(1, 200), batch_size=st.integers(1, 200))
 def test_steps_cover_rows_in_order(tail: str, rows: int, batch_size: int) -> None:
-    cut = Schedule(batch_size, "mean", tail).steps(rows)  # type: ignore[arg-type]
-    covered = [i for step, _ in cut for i in range(step.start, step.stop)]
+    batches = Schedule(batch_size, "mean", tail).steps(rows)  # type: ignore[arg-type]
+    covered = [i for batch, _ in batches for i in range(batch.start, batch.stop)]
     assert covered == list(range(rows - rows % batch_size if tail == "drop" else rows))
 
 
@@ -335,13 +337,13 @@ def test_a_lane_that_overflows_stops_at_its_step(dtype: torch.dtype) -> None:
             path, step = plain_loop(arguments, lane, replicate)
             assert trained.first_nonfinite[lane, replicate] == step
             assert (step > 0) == (lane in (1, 4))
-            numbers = trained.params[:, lane, replicate].isfinite().all(dim=-1)
-            assert torch.equal(numbers, path.isfinite().all(dim=-1))
+            is_finite = trained.params[:, lane, replicate].isfinite().all(dim=-1)
+            assert torch.equal(is_finite, path.isfinite().all(dim=-1))
 
 
-def test_a_lane_that_overflowed_moves_no_more() -> None:
-    every_row = Schedule(30, "mean", "weight")
-    arguments = affine(2, 30, 3, DIVERGING, every_row, epochs=60)
+def test_a_lane_that_overflowed_is_not_updated_again() -> None:
+    full_batch = Schedule(30, "mean", "weight")
+    arguments = affine(2, 30, 3, DIVERGING, full_batch, epochs=60)
     trained = train(**arguments)
     for lane in (1, 4):
         for replicate in range(3):
@@ -355,14 +357,14 @@ def test_a_lane_that_overflowed_moves_no_more() -> None:
             }
 
 
-def test_a_lane_that_overflows_harms_no_neighbour() -> None:
+def test_a_lane_that_overflows_changes_no_other_lane() -> None:
     arguments = affine(2, 30, 3, DIVERGING, Schedule(1, "mean", "weight"), epochs=12)
-    calm = [0, 2, 3]
-    assert bits(train(**part(arguments, calm))) == bits(train(**arguments), calm)
+    stable = [0, 2, 3]
+    assert bits(train(**part(arguments, stable))) == bits(train(**arguments), stable)
 
 
 def test_a_loss_that_overflows_does_not_stop_a_lane() -> None:
-    # Residuals of 1e25 have squares beyond float32; the parameters are numbers still.
+    # Squares of residuals of 1e25 are beyond the range of float32, but the parameters stay finite.
     lanes = [Lane(L2(), 1e-3), Lane(L1(), 1e-3)]
     arguments = affine(2, 8, 1, lanes, Schedule(4, "mean", "weight"))
     arguments["start"] = np.full((2, 1, 3), 1e25)
@@ -371,7 +373,7 @@ def test_a_loss_that_overflows_does_not_stop_a_lane() -> None:
     assert trained.params.isfinite().all()
 
 
-def test_the_overflow_comes_after_a_hundred_steps() -> None:
+def test_an_unstable_lane_overflows_after_a_hundred_steps() -> None:
     # At lr 3 in float32 the parameters overflow at step 113.
     arguments = affine(2, 1000, 16, [Lane(L2(), 3.0)], Schedule(32, "mean", "weight"), epochs=5)
     trained = train(**arguments)
@@ -399,7 +401,9 @@ def test_full_batches_of_squared_loss_reach_least_squares() -> None:
 
 
 @given(st.integers(1, 5), st.integers(1, 3))
-def test_no_steps_leave_a_lane_where_it_started(features: int, replicates: int) -> None:
+def test_an_epoch_without_full_batches_leaves_the_initial_parameters(
+    features: int, replicates: int
+) -> None:
     arguments = affine(features, 3, replicates, [Lane(L2(), 0.1)], Schedule(4, "mean", "drop"))
     trained = train(**arguments)
     expected = torch.from_numpy(arguments["start"]).to(torch.float32)
@@ -407,31 +411,31 @@ def test_no_steps_leave_a_lane_where_it_started(features: int, replicates: int) 
     assert not trained.first_nonfinite.any()
 
 
-def test_nothing_that_is_given_is_changed() -> None:
+def test_training_does_not_change_its_arguments() -> None:
     arguments = affine(2, 30, 3, DIVERGING, Schedule(4, "mean", "weight"))
-    again = affine(2, 30, 3, DIVERGING, Schedule(4, "mean", "weight"))
+    expected = affine(2, 30, 3, DIVERGING, Schedule(4, "mean", "weight"))
     train(**arguments)
-    assert torch.equal(arguments["rows"], again["rows"])
+    assert torch.equal(arguments["rows"], expected["rows"])
     for name in ("orders", "start"):
-        np.testing.assert_array_equal(arguments[name], again[name])
+        np.testing.assert_array_equal(arguments[name], expected[name])
 
 
 @pytest.mark.parametrize("shape", [(5, 3, 2), (4, 3, 3), (5, 2, 3), (3, 3)])
-def test_a_start_of_another_shape_is_refused(shape: tuple[int, ...]) -> None:
+def test_initial_parameters_of_another_shape_are_refused(shape: tuple[int, ...]) -> None:
     arguments = affine(2, 30, 3, DIVERGING, Schedule(4, "mean", "weight"))
     with pytest.raises(ValueError, match="start has shape"):
         train(**arguments | {"start": np.zeros(shape)})
 
 
 @pytest.mark.parametrize("index", [-1, 30])
-def test_an_order_that_leaves_the_rows_is_refused(index: int) -> None:
+def test_an_order_with_an_index_outside_the_rows_is_refused(index: int) -> None:
     arguments = affine(2, 30, 3, DIVERGING, Schedule(4, "mean", "weight"))
     arguments["orders"][1, 0, 7] = index
     with pytest.raises(ValueError, match="outside the 30 rows"):
         train(**arguments)
 
 
-def test_an_own_model_is_trained_by_autograd() -> None:
+def test_a_model_without_a_pullback_is_trained_by_autograd() -> None:
     arguments = affine(
         3, 21, 2, [Lane(Huber(0.7), 0.02)], Schedule(5, "mean", "weight"), dtype=torch.float64
     )

@@ -197,9 +197,9 @@ def test_another_stream_of_random_numbers_is_drift(
     workplace: Path, small_study: Study, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run_id = recorded(small_study)
-    real = streams.bits
+    real = streams.random_words
     monkeypatch.setattr(
-        streams, "bits", lambda n, seed, purpose, *rest: real(n, seed, purpose + "!", *rest)
+        streams, "random_words", lambda n, seed, purpose, *rest: real(n, seed, purpose + "!", *rest)
     )
     outcome = rerun(run_id)
     assert outcome["verdicts"]["bits"] == outcome["verdicts"]["tolerance"] == "DRIFTED"
@@ -248,8 +248,8 @@ def test_where_the_environment_is_another_bits_are_not_asked(
 def test_a_trainer_that_ignores_the_seed_proves_nothing(
     workplace: Path, small_study: Study, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = streams.bits
-    monkeypatch.setattr(streams, "bits", lambda n, seed, *rest: real(n, 0, *rest))
+    real = streams.random_words
+    monkeypatch.setattr(streams, "random_words", lambda n, seed, *rest: real(n, 0, *rest))
     recorded(small_study)
     assert execute(["reproduce", "latest", "--json", "out.json"]) == 3
     outcome = json.loads(Path("out.json").read_text())

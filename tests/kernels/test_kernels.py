@@ -1,4 +1,4 @@
-"""Compiled kernels: scalar forms are their losses, a lane has one slot, and what happens without Numba."""
+"""Compiled kernels: agreement of scalar forms with their losses, tiles, the cache, and no Numba."""
 
 import json
 import math
@@ -13,7 +13,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from regress.fleet.tiles import tiles
+from regress.fleet.tiles import split_into_tiles
 from regress.kernels import WIDTH
 from regress.kernels.compiler import Dtype, load_elementwise
 from regress.losses import LOSSES, Loss, Tuned
@@ -28,67 +28,67 @@ LOSS_VALUES = [cls() for cls in LOSSES.values()] + [
 ]
 
 
-def ladder(dtype: torch.dtype, unit: float) -> torch.Tensor:
-    """Residuals of every size that the dtype has, many around `unit`, both signs, 0, inf and nan."""
+def wide_range(dtype: torch.dtype, unit: float) -> torch.Tensor:
+    """Return residuals of both signs over the dtype's range, many around `unit`, with 0, inf and nan."""
     info = torch.finfo(dtype)
     exponents = torch.linspace(math.log10(info.tiny), math.log10(info.max), 2000, dtype=torch.float64)
     sizes = (10**exponents).to(dtype).clamp(max=info.max)
     middle = torch.linspace(0, 8, 2001, dtype=torch.float64).to(dtype) * unit
-    odd = torch.tensor([math.inf, math.nan], dtype=dtype)
-    return torch.cat([sizes, -sizes, middle, -middle, odd, -odd])
+    nonfinite = torch.tensor([math.inf, math.nan], dtype=dtype)
+    return torch.cat([sizes, -sizes, middle, -middle, nonfinite, -nonfinite])
 
 
 @pytest.mark.parametrize(("kind", "dtype"), [("rho", "float64"), ("psi", "float64"), ("psi", "float32")])
 @pytest.mark.parametrize("loss", LOSS_VALUES, ids=str)
-def test_a_scalar_form_is_its_loss(loss: Loss, dtype: Dtype, kind: str) -> None:
+def test_a_scalar_form_agrees_with_its_loss(loss: Loss, dtype: Dtype, kind: str) -> None:
     unit = loss.constants[0] if loss.constants else 1.0
-    u = ladder(getattr(torch, dtype), unit)
+    u = wide_range(getattr(torch, dtype), unit)
     expected = getattr(loss, kind)(u).numpy()
     kernel = load_elementwise(getattr(loss.scalar_form, kind), len(loss.constants), dtype)
     assert kernel is not None
     values = u.numpy().copy()
     kernel(values, len(values), np.array(loss.constants, dtype))
-    # In float32 torch rounds v**2 before it takes the exponential, where we compute in float64.
+    # In float32 torch rounds v**2 before the exponential, whereas the kernel computes it in float64.
     float32 = 2e-2 if loss.name == "welsch" else 1e-5
     rtol, atol = (4e-15, 1e-290) if dtype == "float64" else (float32, 1e-30)
     np.testing.assert_allclose(values, expected, rtol=rtol, atol=atol)
 
 
 @pytest.mark.parametrize("loss", LOSS_VALUES, ids=str)
-def test_a_scalar_form_is_the_same_compiled_as_in_python(loss: Loss) -> None:
-    u = ladder(torch.float64, loss.constants[0] if loss.constants else 1.0)[::7].numpy().copy()
+def test_a_scalar_form_has_the_same_bits_compiled_as_in_python(loss: Loss) -> None:
+    u = wide_range(torch.float64, loss.constants[0] if loss.constants else 1.0)[::7].numpy().copy()
     for function in (loss.scalar_form.rho, loss.scalar_form.psi):  # type: ignore[union-attr]
         kernel = load_elementwise(function, len(loss.constants), "float64")
         assert kernel is not None
         values = u.copy()
         kernel(values, len(values), np.array(loss.constants))
         with np.errstate(all="ignore"):
-            by_hand = [function(x, *loss.constants) for x in u]
-        np.testing.assert_array_equal(values, by_hand)
+            expected = [function(x, *loss.constants) for x in u]
+        np.testing.assert_array_equal(values, expected)
 
 
 @given(st.integers(1, 70), st.integers(1, 40))
-def test_every_lane_has_one_slot_and_a_slot_one_stream(streams: int, lanes: int) -> None:
+def test_each_lane_has_one_slot_and_each_slot_one_stream(streams: int, lanes: int) -> None:
     numbers = 1 + np.arange(lanes * streams).reshape(lanes, streams)
-    found = np.zeros_like(numbers)
-    for tile in tiles(streams, lanes):
+    read = np.zeros_like(numbers)
+    for tile in split_into_tiles(streams, lanes):
         placed = tile.place(numbers)
         assert placed.shape[1:] == tile.source.shape == (WIDTH,)
-        taken = placed > 0
-        of_slot = np.broadcast_to(tile.source, placed.shape)
-        np.testing.assert_array_equal((placed[taken] - 1) % streams, of_slot[taken])
-        assert taken.sum() == lanes * tile.size
-        found[:, tile.streams] += tile.read(placed)
-    np.testing.assert_array_equal(found, numbers)
+        is_used = placed > 0
+        sources = np.broadcast_to(tile.source, placed.shape)
+        np.testing.assert_array_equal((placed[is_used] - 1) % streams, sources[is_used])
+        assert is_used.sum() == lanes * tile.size
+        read[:, tile.streams] += tile.read(placed)
+    np.testing.assert_array_equal(read, numbers)
 
 
 @given(st.integers(1, 70), st.integers(1, 40))
-def test_a_third_of_the_slots_or_more_is_used_unless_one_tile_does(streams: int, lanes: int) -> None:
-    used = sum(tile.layers * WIDTH for tile in tiles(streams, lanes))
+def test_at_least_a_third_of_the_slots_is_used_unless_one_tile_suffices(streams: int, lanes: int) -> None:
+    used = sum(tile.layers * WIDTH for tile in split_into_tiles(streams, lanes))
     assert used <= max(3 * streams * lanes, WIDTH)
 
 
-def test_psi_of_an_array_is_that_of_torch() -> None:
+def test_psi_of_an_array_agrees_with_torch() -> None:
     u = np.linspace(-5, 5, 101)
     for loss in LOSS_VALUES:
         expected = loss.psi(torch.from_numpy(u)).numpy()
@@ -99,18 +99,19 @@ RUN = """
 import json, logging
 from tests.helpers import execute
 from tests.metrics.test_results import study
-from regress.kernels.compiler import are_on_disk, describe
+from regress.kernels.compiler import are_kernels_cached, describe_engine
 
-before = are_on_disk()
+before = are_kernels_cached()
 table = execute(study())[0].table.to_pandas()
 digests, errors = table.params_digest.tolist(), table.param_error.tolist()
-print(json.dumps([describe(), before, are_on_disk(), digests, errors]))
+print(json.dumps([describe_engine(), before, are_kernels_cached(), digests, errors]))
 """
 WITHOUT_NUMBA = "sys.modules['numba'] = None\n"
 
 
 def run(home: Path, script: str = RUN, **variables: str) -> tuple[list[object], str]:
-    done = subprocess.run(
+    """Run a script in a new process; return what it printed as JSON, and its standard error."""
+    process = subprocess.run(
         python(script),
         env=plain() | {"REGRESS_HOME": str(home)} | variables,
         capture_output=True,
@@ -118,20 +119,20 @@ def run(home: Path, script: str = RUN, **variables: str) -> tuple[list[object], 
         timeout=300,
         check=True,
     )
-    return json.loads(done.stdout), done.stderr
+    return json.loads(process.stdout), process.stderr
 
 
-def test_kernels_are_compiled_once_and_kept(tmp_path: Path) -> None:
-    (engine, before, after, digests, _), said = run(tmp_path)
+def test_kernels_are_compiled_once_and_cached(tmp_path: Path) -> None:
+    (engine, before, after, digests, _), stderr = run(tmp_path)
     assert str(engine).startswith("numba ")
-    assert (before, after, said) == (False, True, "")
+    assert (before, after, stderr) == (False, True, "")
     files = {file: file.stat().st_mtime_ns for file in tmp_path.rglob("*.nb*")}
-    (_, before, _, again, _), _ = run(tmp_path)
-    assert (before, again) == (True, digests)
+    (_, before, _, second_digests, _), _ = run(tmp_path)
+    assert (before, second_digests) == (True, digests)
     assert {file: file.stat().st_mtime_ns for file in tmp_path.rglob("*.nb*")} == files
 
 
-def test_processes_that_compile_at_once_do_not_mix_their_files(tmp_path: Path) -> None:
+def test_processes_that_compile_at_once_do_not_mix_up_their_files(tmp_path: Path) -> None:
     losses = ["l1", "huber", "smooth-l1", "tukey", "fair", "quantile"]
     script = """
 import json
@@ -169,25 +170,25 @@ print(json.dumps({name: evaluate_psi(LOSSES[name](), np.linspace(-9, 9, 37)).tol
             assert output[name] == pytest.approx(LOSSES[name]().psi(u).tolist(), rel=1e-12)
 
 
-def test_a_cache_that_cannot_be_written_is_told_once_and_done_without(tmp_path: Path) -> None:
-    (tmp_path / "kernels").write_text("in the way")
-    (engine, _, kept, digests, _), said = run(tmp_path)
+def test_a_cache_that_cannot_be_written_is_reported_once(tmp_path: Path) -> None:
+    (tmp_path / "kernels").write_text("a file in place of the folder")
+    (engine, _, is_cached, digests, _), stderr = run(tmp_path)
     assert str(engine).startswith("numba ")
-    assert kept is False
-    assert said.count("kernels are compiled anew by each process") == 1
-    assert len(said.strip().splitlines()) == 1
+    assert is_cached is False
+    assert stderr.count("kernels cannot be cached, each process compiles them") == 1
+    assert len(stderr.strip().splitlines()) == 1
     (_, _, _, expected, _), _ = run(tmp_path / "other")
     assert digests == expected
 
 
-@pytest.mark.parametrize("how", ["missing", "switched off"])
-def test_without_numba_torch_trains_which_is_told_once_and_recorded(tmp_path: Path, how: str) -> None:
-    script = WITHOUT_NUMBA + RUN if how == "missing" else RUN
-    variables = {} if how == "missing" else {"NUMBA_DISABLE_JIT": "1"}
-    (engine, _, _, digests, errors), said = run(tmp_path, script, **variables)
+@pytest.mark.parametrize("reason", ["missing", "switched off"])
+def test_without_numba_torch_trains_and_a_warning_is_logged_once(tmp_path: Path, reason: str) -> None:
+    script = WITHOUT_NUMBA + RUN if reason == "missing" else RUN
+    variables = {} if reason == "missing" else {"NUMBA_DISABLE_JIT": "1"}
+    (engine, _, _, digests, errors), stderr = run(tmp_path, script, **variables)
     assert engine == "torch"
-    assert said.count("linear models are trained by torch") == 1
-    assert len(said.strip().splitlines()) == 1
+    assert stderr.count("linear models are trained by torch") == 1
+    assert len(stderr.strip().splitlines()) == 1
     (_, _, _, compiled, expected), _ = run(tmp_path)
     assert digests != compiled
     assert len(errors) == len(expected)  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""Random streams: what each draws is pinned, and depends on its own keys alone."""
+"""Random streams: recorded draws stay the same, and depend on the stream's own keys only."""
 
 from collections.abc import Callable
 from hashlib import blake2b
@@ -17,7 +17,10 @@ INDICES = st.integers(0, 2**32)
 
 
 def philox(counter: list[int], key: list[int]) -> list[int]:
-    """One block of Philox4x64-10: Salmon et al. (2011), Parallel random numbers: as easy as 1, 2, 3."""
+    """Return one block of Philox4x64-10.
+
+    Salmon et al. (2011), Parallel random numbers: as easy as 1, 2, 3.
+    """
     c, k = list(counter), list(key)
     for _ in range(10):
         high, low = divmod(c[0] * 0xD2E7470EE14C6C93, 2**64)
@@ -27,8 +30,8 @@ def philox(counter: list[int], key: list[int]) -> list[int]:
     return c
 
 
-def test_philox_here_is_that_of_its_authors() -> None:
-    # kat_vectors of Random123, philox4x64 10.
+def test_the_reference_philox_gives_its_authors_test_vectors() -> None:
+    # From the file kat_vectors of Random123, philox4x64 10.
     assert philox([0] * 4, [0] * 2) == [
         0x16554D9ECA36314C,
         0xDB20FE9D672D0FDC,
@@ -44,22 +47,22 @@ def test_philox_here_is_that_of_its_authors() -> None:
 
 
 @given(SEEDS, PURPOSES, INDICES, INDICES)
-def test_raw_bits_are_philox_under_the_keys(seed: int, purpose: str, replicate: int, index: int) -> None:
+def test_raw_words_are_philox_under_the_keys(seed: int, purpose: str, replicate: int, index: int) -> None:
     word = int.from_bytes(blake2b(purpose.encode(), digest_size=8).digest(), "little")
-    # NumPy counts up before it draws.
+    # NumPy increments the counter before each block.
     expected = [b for i in (1, 2, 3) for b in philox([i, 0, index, replicate], [seed, word])]
-    assert streams.bits(12, seed, purpose, replicate, index).tolist() == expected
+    assert streams.random_words(12, seed, purpose, replicate, index).tolist() == expected
 
 
-def test_draws_are_pinned() -> None:
-    # Drawn with NumPy 2.4.6 and SciPy 1.17.1; the bits agree with the plain Philox above.
-    assert streams.bits(4, 0, "train/features").tolist() == [
+def test_draws_are_those_recorded() -> None:
+    # Recorded with NumPy 2.4.6 and SciPy 1.17.1; the words agree with the reference Philox above.
+    assert streams.random_words(4, 0, "train/features").tolist() == [
         0x11961AF7BC3F1D48,
         0x2DAE5C9E45BC87D3,
         0x8FC1467B2DCA26E0,
         0xFCAF95D0DC6912A3,
     ]
-    assert streams.bits(3, 2**64 - 1, "order", 7, 3).tolist() == [
+    assert streams.random_words(3, 2**64 - 1, "order", 7, 3).tolist() == [
         0x049A61D09B07789A,
         0x319802CEC71F66B9,
         0x67B2C1E8A0F94FBD,
@@ -75,16 +78,16 @@ def test_draws_are_pinned() -> None:
     assert streams.permutation(10, 0, "order", 1, 2).tolist() == [3, 6, 9, 8, 4, 2, 0, 7, 5, 1]
 
 
-@pytest.mark.parametrize("draw", [streams.bits, streams.uniforms, streams.normals])
+@pytest.mark.parametrize("draw", [streams.random_words, streams.uniforms, streams.normals])
 @given(st.integers(0, 50), st.integers(0, 50), SEEDS, PURPOSES, INDICES, INDICES)
-def test_a_shorter_draw_begins_a_longer_one(
+def test_a_shorter_draw_is_a_prefix_of_a_longer_one(
     draw: Callable[..., np.ndarray], n: int, more: int, seed: int, purpose: str, replicate: int, index: int
 ) -> None:
     longer = draw(n + more, seed, purpose, replicate, index)
     assert draw(n, seed, purpose, replicate, index).tobytes() == longer[:n].tobytes()
 
 
-def test_a_draw_does_not_depend_on_those_before_it() -> None:
+def test_a_draw_does_not_depend_on_earlier_draws() -> None:
     first = streams.normals(100, 3, "init", 1)
     streams.normals(1000, 3, "init", 0)
     np.random.default_rng(3).normal(size=10)
@@ -97,10 +100,12 @@ KEYS = st.tuples(
 
 
 @given(KEYS, KEYS)
-def test_other_keys_give_other_bits(one: tuple, other: tuple) -> None:
-    # Streams of one (replicate, index) are 2**128 blocks long: none runs into the next.
-    shared = set(streams.bits(100, *one).tolist()) & set(streams.bits(100, *other).tolist())
-    assert bool(shared) == (one == other)
+def test_different_keys_give_different_words(left: tuple, right: tuple) -> None:
+    # A stream of one (replicate, index) has 2**128 blocks, so that it never overlaps the next.
+    shared = set(streams.random_words(100, *left).tolist()) & set(
+        streams.random_words(100, *right).tolist()
+    )
+    assert bool(shared) == (left == right)
 
 
 @given(st.integers(0, 300), SEEDS, PURPOSES, INDICES, INDICES)
@@ -126,8 +131,8 @@ def test_uniforms_lie_inside_the_open_interval(seed: int, purpose: str) -> None:
     assert (u < 1).all()
 
 
-def test_uniforms_are_the_middles_of_cells() -> None:
-    cells = [int(word) >> 12 for word in streams.bits(100, 5, "train")]
+def test_uniforms_are_midpoints_of_cells() -> None:
+    cells = [int(word) >> 12 for word in streams.random_words(100, 5, "train")]
     assert streams.uniforms(100, 5, "train").tolist() == [(2 * cell + 1) / 2**53 for cell in cells]
 
 

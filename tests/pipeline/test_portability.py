@@ -15,12 +15,12 @@ CONTROL = "planck"
 
 SCRIPT = """
 import hashlib, json
-from regress.kernels.compiler import describe
+from regress.kernels.compiler import describe_engine
 from regress.study.load import load
 from tests.helpers import execute, results
 
 digests = {name: hashlib.sha256(results(execute(load(name)))).hexdigest() for name in sys.argv[1:]}
-print(json.dumps({"engine": describe(), "digests": digests}))
+print(json.dumps({"engine": describe_engine(), "digests": digests}))
 """
 
 

@@ -289,8 +289,8 @@ def test_controls_of_a_sound_trainer_come_out_as_they_must(
 def test_a_trainer_that_ignores_the_seed_fails_its_control(
     study: Study, again: Sequence[EvaluatedShard], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = streams.bits
-    monkeypatch.setattr(streams, "bits", lambda n, seed, *rest: real(n, study.seed, *rest))
+    real = streams.random_words
+    monkeypatch.setattr(streams, "random_words", lambda n, seed, *rest: real(n, study.seed, *rest))
     by_name = {control.name: control for control in bits_controls(study, again)}
     assert not by_name["bits: seed + 1"].ok
     assert by_name["bits: lr × 1.001"].ok

@@ -1,4 +1,4 @@
-"""Where an order that is the same every epoch leads."""
+"""The limit of SGD when all epochs have the same order agrees with the fleet and with recorded values."""
 
 from collections.abc import Callable
 from functools import partial
@@ -26,7 +26,7 @@ def with_ones(x: np.ndarray) -> np.ndarray:
 
 @pytest.mark.parametrize("tail", ["weight", "keep", "drop"])
 @pytest.mark.parametrize(("reduction", "lr"), [("mean", 0.2), ("sum", 0.02)])
-def test_a_run_ends_at_the_limit(tail: Tail, reduction: Reduction, lr: float) -> None:
+def test_training_converges_to_the_limit_at_the_rate(tail: Tail, reduction: Reduction, lr: float) -> None:
     rng = np.random.default_rng(0)
     model, rows, epochs = Affine(2), 30, 250
     x, y = rng.normal(size=(1, rows, 2)), 10 * rng.normal(size=(1, rows))
@@ -41,12 +41,12 @@ def test_a_run_ends_at_the_limit(tail: Tail, reduction: Reduction, lr: float) ->
     np.testing.assert_allclose(path[-1], frozen.limit, atol=1e-9, rtol=0)
     error = np.linalg.norm(path - frozen.limit, axis=1)
     assert error[0] > 1e-3
-    late = np.flatnonzero(error < 1e-8)[0]  # by then only the slowest direction is left
+    late = np.flatnonzero(error < 1e-8)[0]  # only the slowest direction is left in the error
     assert (error[late] / error[late - 4]) ** (1 / 4) == pytest.approx(frozen.rate, rel=0.05)
 
 
 @given(rows=st.integers(4, 30), batch_size=st.integers(1, 30), seed=st.integers(0, 999))
-def test_an_epoch_from_the_limit_leads_back_to_it(rows: int, batch_size: int, seed: int) -> None:
+def test_an_epoch_from_the_limit_ends_at_the_limit(rows: int, batch_size: int, seed: int) -> None:
     rng = np.random.default_rng(seed)
     z, y = with_ones(rng.normal(size=(rows, 2))), rng.normal(size=rows)
     steps = Schedule(min(batch_size, rows), "mean", "weight").steps(rows)
@@ -57,17 +57,17 @@ def test_an_epoch_from_the_limit_leads_back_to_it(rows: int, batch_size: int, se
     np.testing.assert_allclose(w, frozen.limit, atol=1e-11)
 
 
-def test_rows_may_be_named_by_their_indices() -> None:
+def test_steps_may_be_given_by_row_indices() -> None:
     rng = np.random.default_rng(1)
     z, y, order = with_ones(rng.normal(size=(20, 2))), rng.normal(size=20), rng.permutation(20)
     steps = Schedule(6, "mean", "keep").steps(20)
     visited = frozen_order(z[order], y[order], steps, 0.03)
-    named = frozen_order(z, y, [(order[cut], divisor) for cut, divisor in steps], 0.03)
-    np.testing.assert_array_equal(named.limit, visited.limit)
-    assert named.rate == visited.rate
+    by_index = frozen_order(z, y, [(order[cut], divisor) for cut, divisor in steps], 0.03)
+    np.testing.assert_array_equal(by_index.limit, visited.limit)
+    assert by_index.rate == visited.rate
 
 
-def test_full_batches_end_at_least_squares_at_the_rate_of_the_hessian() -> None:
+def test_full_batches_converge_to_least_squares_at_the_rate_of_the_hessian() -> None:
     rng = np.random.default_rng(2)
     x, y = rng.normal(size=(20, 2)), rng.normal(size=20)
     z = with_ones(x)
@@ -85,21 +85,21 @@ def test_there_is_no_limit_where_an_epoch_expands(lr: float) -> None:
     assert np.isinf(frozen.limit).all()
 
 
-def test_draws_side_by_side_have_what_each_has_alone() -> None:
+def test_a_stack_of_draws_gives_each_draw_s_own_result() -> None:
     rng = np.random.default_rng(5)
     z, y = with_ones(rng.normal(size=(4, 20, 2))), rng.normal(size=(4, 20))
-    z[1] *= 10  # expands
-    z[2] *= 1e200  # leaves the numbers
+    z[1] *= 10  # an epoch expands
+    z[2] *= 1e200  # the products overflow
     steps = Schedule(6, "mean", "weight").steps(20)
-    together = frozen_order(z, y, steps, 0.1)
+    stacked = frozen_order(z, y, steps, 0.1)
     for i in range(4):
         alone = frozen_order(z[i], y[i], steps, 0.1)
-        np.testing.assert_allclose(together.limit[i], alone.limit, rtol=1e-12)
-        np.testing.assert_allclose(together.rate[i], alone.rate, rtol=1e-12)
-    assert np.isfinite(together.limit).all(axis=1).tolist() == [True, False, False, True]
+        np.testing.assert_allclose(stacked.limit[i], alone.limit, rtol=1e-12)
+        np.testing.assert_allclose(stacked.rate[i], alone.rate, rtol=1e-12)
+    assert np.isfinite(stacked.limit).all(axis=1).tolist() == [True, False, False, True]
 
 
-def test_there_is_no_limit_where_the_rows_leave_a_direction_open() -> None:
+def test_there_is_no_limit_if_a_direction_is_orthogonal_to_all_rows() -> None:
     z = np.repeat(with_ones(np.random.default_rng(4).normal(size=(20, 1))), 2, axis=1)
     frozen = frozen_order(z, np.ones(20), Schedule(4, "mean", "keep").steps(20), 0.1)
     assert frozen.rate == pytest.approx(1)
@@ -119,20 +119,20 @@ PERMUTATIONS: dict[str, Callable[[Data], np.ndarray]] = {
 
 
 def distances(contamination: Contamination, name: str, tail: Tail) -> np.ndarray:
-    """|w_inf - w_ols| of each draw, an epoch's order frozen; the mean over epochs where they differ."""
+    """Return |limit - w_ols| of each draw, averaged over the orders of the epochs where they differ."""
     data = contamination.apply(CLEAN, Affine(2), 0)
     steps = Schedule(32, "mean", tail).steps(data.rows)
-    found = []
+    means = []
     for x, y, orders in zip(data.train_x, data.train_y, PERMUTATIONS[name](data), strict=False):
         z, fit = with_ones(x), ols(x, y)
         limits = [frozen_order(z[order], y[order], steps, 0.03).limit for order in orders]
-        found.append(np.mean([np.linalg.norm(limit - fit) for limit in limits]))
-    return np.array(found)
+        means.append(np.mean([np.linalg.norm(limit - fit) for limit in limits]))
+    return np.array(means)
 
 
 @pytest.mark.parametrize(
     ("contamination", "tail", "name", "mean", "deviation"),
-    # Found before over 200 other draws of the notebook's data; a draw's shuffle is a mean of 25.
+    # From 200 other draws of the notebook's data; a draw's value for `shuffled` is a mean over 25 epochs.
     [
         (Clean(), "keep", "shuffled", 2.58e-4, 0.24e-4),
         (Clean(), "keep", "easy-to-hard", 6.6e-4, 2.4e-4),
@@ -152,10 +152,10 @@ def distances(contamination: Contamination, name: str, tail: Tail) -> np.ndarray
     ],
     ids=str,
 )
-def test_how_far_from_least_squares_a_frozen_order_ends(
+def test_the_distance_to_least_squares_agrees_with_recorded_values(
     contamination: Contamination, tail: Tail, name: str, mean: float, deviation: float | None
 ) -> None:
-    found = distances(contamination, name, tail)
-    assert found.mean() == pytest.approx(mean, abs=4 * found.std() / np.sqrt(len(found)))
+    measured = distances(contamination, name, tail)
+    assert measured.mean() == pytest.approx(mean, abs=4 * measured.std() / np.sqrt(len(measured)))
     if deviation is not None:
-        assert found.std() == pytest.approx(deviation, rel=0.4)
+        assert measured.std() == pytest.approx(deviation, rel=0.4)

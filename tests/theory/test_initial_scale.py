@@ -1,4 +1,4 @@
-"""Epochs to tolerance from far away, against the fleet's own."""
+"""Predicted epochs to tolerance agree with those that training needs from distant initial parameters."""
 
 import numpy as np
 import pytest
@@ -19,7 +19,7 @@ STEPS = 1000 / 32
 
 
 def errors(losses: list[Loss], lr: float, sigma: float, epochs: int) -> np.ndarray:
-    """|w - w*| (epochs + 1, L, R), the start first."""
+    """Return |w - w*| (epochs + 1, L, R) of trained models, beginning with the initial error."""
     draws = np.random.default_rng(0).normal(size=(DATA.replicates, 2))
     start = PROBLEM.model.start(np.full(DATA.replicates, sigma), draws)
     orders = Shuffled().permutations(DATA, PROBLEM.model, 0, epochs, 32)
@@ -31,15 +31,15 @@ def errors(losses: list[Loss], lr: float, sigma: float, epochs: int) -> np.ndarr
     return np.asarray(np.linalg.norm(path - DATA.truth, axis=-1))
 
 
-def test_bounded_influence_walks_at_a_constant_pace() -> None:
-    """Before, .023941 a step was simulated, and .023937 predicted, for absolute loss at lr .03."""
+def test_a_loss_with_bounded_psi_approaches_the_optimum_by_a_constant_amount_per_step() -> None:
+    """An earlier simulation of absolute loss at lr .03 gave .023941 per step; predicted are .023937."""
     lr = 0.03
     error = errors([L1(), Huber(1.0), Huber(3.0)], lr, 1e3, 3)
-    pace = (error[0] - error[-1]).mean(axis=1) / (3 * STEPS)
+    per_step = (error[0] - error[-1]).mean(axis=1) / (3 * STEPS)
     assert 1 / l1_epochs(1.0, 0.0, lr, 1.0) == pytest.approx(0.023937, abs=1e-6)
-    assert pace == pytest.approx([0.023937, 0.023937, 3 * 0.023937], rel=0.01)
-    for steps, bound in zip(pace, (1, 1, 3), strict=True):
-        assert 1 / l1_epochs(1.0, 0.0, lr, 1.0, bound) == pytest.approx(steps, rel=0.01)
+    assert per_step == pytest.approx([0.023937, 0.023937, 3 * 0.023937], rel=0.01)
+    for measured, bound in zip(per_step, (1, 1, 3), strict=True):
+        assert 1 / l1_epochs(1.0, 0.0, lr, 1.0, bound) == pytest.approx(measured, rel=0.01)
 
 
 def test_epochs_grow_with_the_distance_under_absolute_loss() -> None:
@@ -50,7 +50,7 @@ def test_epochs_grow_with_the_distance_under_absolute_loss() -> None:
         predicted = l1_epochs(error[0], tolerance, lr, STEPS)
         near = predicted < 18
         assert near.sum() > 30
-        # The intercept's own way, and the last steps, where noise is no longer small beside the error.
+        # The difference comes from the intercept, and from the last steps, whose noise is not negligible.
         assert (measured - predicted)[near].mean() == pytest.approx(0.5, abs=0.5)
 
 
@@ -79,32 +79,33 @@ def test_the_mean_contracts_as_predicted_where_the_hessian_is_the_identity() -> 
     st.floats(1e-4, 1.9),
     st.floats(0.1, 1.0),
 )
-def test_ways_add_up(tolerance: float, factor: float, lr: float, curvature: float) -> None:
-    middle, far = tolerance * factor, tolerance * factor**2
+def test_epochs_are_additive(tolerance: float, factor: float, lr: float, curvature: float) -> None:
+    middle, start = tolerance * factor, tolerance * factor**2
     if abs(lr * curvature - 1) > 1e-6:
-        legs = l2_epochs(far, middle, lr, 4.0, curvature) + l2_epochs(middle, tolerance, lr, 4.0, curvature)
-        assert l2_epochs(far, tolerance, lr, 4.0, curvature) == pytest.approx(float(legs), rel=1e-9)
-    legs = l1_epochs(far, middle, lr, 4.0) + l1_epochs(middle, tolerance, lr, 4.0)
-    assert l1_epochs(far, tolerance, lr, 4.0) == pytest.approx(float(legs), rel=1e-9)
+        first = l2_epochs(start, middle, lr, 4.0, curvature)
+        total = first + l2_epochs(middle, tolerance, lr, 4.0, curvature)
+        assert l2_epochs(start, tolerance, lr, 4.0, curvature) == pytest.approx(float(total), rel=1e-9)
+    total = l1_epochs(start, middle, lr, 4.0) + l1_epochs(middle, tolerance, lr, 4.0)
+    assert l1_epochs(start, tolerance, lr, 4.0) == pytest.approx(float(total), rel=1e-9)
 
 
-def test_within_tolerance_there_is_no_way_to_go() -> None:
+def test_a_distance_within_tolerance_takes_no_epochs() -> None:
     distance = np.array([0.0, 0.01, 0.05])
     assert l1_epochs(distance, 0.05, 0.03, STEPS).tolist() == [0, 0, 0]
     assert l2_epochs(distance, 0.05, 0.03, STEPS).tolist() == [0, 0, 0]
 
 
 @pytest.mark.parametrize("lr", [2.0, 2.5])
-def test_squared_loss_never_gets_there_from_the_edge_on(lr: float) -> None:
+def test_squared_loss_takes_infinitely_many_epochs_from_the_stability_edge_on(lr: float) -> None:
     assert l2_epochs([1.0, 10.0], 0.05, lr, STEPS).tolist() == [np.inf, np.inf]
     assert l2_epochs(1.0, 0.05, lr, STEPS, curvature=0.5) < np.inf
 
 
-def test_one_step_is_enough_where_it_leads_to_the_optimum() -> None:
+def test_epochs_are_zero_if_a_single_step_reaches_the_optimum() -> None:
     assert l2_epochs(10.0, 0.05, 1.0, STEPS) == 0
 
 
-def test_the_distance_at_the_start_is_its_root_mean_square() -> None:
+def test_the_initial_distance_is_the_root_mean_square() -> None:
     truth, sigmas = np.array([2.0, -3.4, 4.2]), np.array([0.0, 0.1, 10.0])
     draws = np.random.default_rng(1).normal(size=(40000, 2))
     model = PROBLEM.model

@@ -1,4 +1,4 @@
-"""Second derivatives by autograd, against algebra and finite differences."""
+"""Derivatives by autograd agree with algebra and with finite differences."""
 
 import numpy as np
 import pytest
@@ -30,13 +30,15 @@ def test_the_hessian_of_squared_loss_is_the_second_moment_of_the_inputs(
     np.testing.assert_allclose(hessian(problem.model, L2(), x, y, w), z.T @ z / rows, atol=1e-12)
 
 
-def by_differences(problem: Problem, loss: Loss, x: np.ndarray, y: np.ndarray, w: np.ndarray) -> np.ndarray:
-    """Central differences of the gradient."""
+def hessian_by_differences(
+    problem: Problem, loss: Loss, x: np.ndarray, y: np.ndarray, w: np.ndarray
+) -> np.ndarray:
+    """Return the Hessian by central differences of the gradient."""
     model = problem.model
     rows = model.table(x[None], y[None], torch.float64)
 
-    def gradient(at: np.ndarray) -> np.ndarray:
-        state = model.state(torch.from_numpy(at).view(1, -1, 1))
+    def gradient(params: np.ndarray) -> np.ndarray:
+        state = model.state(torch.from_numpy(params).view(1, -1, 1))
         psi = loss.psi(model.residual(rows, state))
         return model.pullback(rows, state, psi)[0, :, 0].numpy() / len(y)
 
@@ -63,8 +65,9 @@ def by_differences(problem: Problem, loss: Loss, x: np.ndarray, y: np.ndarray, w
 def test_the_hessian_agrees_with_finite_differences(problem: Problem, loss: Loss, w: list[float]) -> None:
     data = problem.draw(1, 1)
     x, y = data.train_x[0], data.train_y[0]
-    at = np.array(w)
-    exact = hessian(problem.model, loss, x, y, at)
-    # Where a row crosses a kink of psi within the step, differences are off by that row's share.
-    np.testing.assert_allclose(exact, by_differences(problem, loss, x, y, at), rtol=1e-5, atol=1e-7)
+    params = np.array(w)
+    exact = hessian(problem.model, loss, x, y, params)
+    # Differences are inexact for a row whose residual crosses a kink of psi within the step.
+    differences = hessian_by_differences(problem, loss, x, y, params)
+    np.testing.assert_allclose(exact, differences, rtol=1e-5, atol=1e-7)
     np.testing.assert_allclose(exact, exact.T, rtol=1e-12)

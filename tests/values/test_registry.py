@@ -1,4 +1,4 @@
-"""Losses that an installed package adds: found by importlib.metadata, loaded when they are named."""
+"""Losses that installed packages add: found by importlib.metadata, imported on lookup, checked."""
 
 import json
 import os
@@ -13,7 +13,7 @@ import pytest
 from regress.errors import InputError
 from regress.losses import L1, L2, LOSSES, Loss
 from regress.values.registry import Registry, load_registry
-from regress.values.text import parse, pattern
+from regress.values.text import parse, schema_pattern
 from tests.helpers import refusal
 
 ROOT = Path(__file__).parents[2]
@@ -27,7 +27,7 @@ from regress.values.text import STRICT
 
 @dataclass(frozen=True, config=STRICT)
 class Twin(Loss):
-    '''Huber's loss by another way.'''
+    '''Huber's loss, computed by a different formula.'''
 
     name = "twin"
     width: Positive = 1.0
@@ -60,7 +60,7 @@ Twin.scalar_form = ScalarForm(rho, psi)
 
 
 def install(folder: Path, package: str, entries: dict[str, str], modules: dict[str, str]) -> None:
-    """What pip leaves of a package: its modules, and a dist-info beside them."""
+    """Write what pip installs for a package: its modules and a dist-info folder with its entry points."""
     info = folder / f"{package.replace('-', '_')}-1.2.dist-info"
     info.mkdir(parents=True)
     (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {package}\nVersion: 1.2\n")
@@ -72,7 +72,7 @@ def install(folder: Path, package: str, entries: dict[str, str], modules: dict[s
 
 @pytest.fixture
 def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A folder on sys.path to install into; what is imported from it is forgotten afterwards."""
+    """Provide a folder on sys.path to install into; modules imported from it are unloaded afterwards."""
     monkeypatch.syspath_prepend(tmp_path)
     yield tmp_path
     for name, module in list(sys.modules.items()):
@@ -90,7 +90,7 @@ def test_a_package_adds_a_loss(site: Path) -> None:
     assert list(losses) == ["l2", "l1", "twin"]
     assert len(losses) == 3
     assert "twin" in losses
-    assert re.search(pattern(losses), "twin(width=0.7)")
+    assert re.search(schema_pattern(losses), "twin(width=0.7)")
     assert "twin_losses" not in sys.modules
     assert parse("l1", "losses", losses) == L1()
     assert parse(L1(), "losses", losses) == L1()
@@ -106,14 +106,14 @@ def test_a_package_adds_a_loss(site: Path) -> None:
     assert losses.package("l1") is None
 
 
-def test_only_what_is_installed_is_imported(site: Path) -> None:
+def test_only_entry_points_of_installed_packages_are_imported(site: Path) -> None:
     (site / "elsewhere.py").write_text("raise SystemExit")
     for line in ("elsewhere", "elsewhere:Twin", "elsewhere.Twin", "os"):
         refusal(parse, line, "losses", table())
     assert "elsewhere" not in sys.modules
 
 
-def test_an_unknown_name_is_not_in_the_table() -> None:
+def test_an_unknown_name_is_not_in_the_registry() -> None:
     assert "twin" not in LOSSES
     with pytest.raises(KeyError):
         LOSSES["twin"]
@@ -146,19 +146,19 @@ BROKEN = {
 
 
 @pytest.mark.parametrize(("value", "source", "reason"), BROKEN.values(), ids=BROKEN)
-def test_a_broken_package_is_named_to_who_asks_for_it(
+def test_the_error_names_a_broken_package_and_the_reason(
     value: str, source: str, reason: str, site: Path
 ) -> None:
     install(site, "broken-losses", {"twin": value}, {"broken": source})
     losses = table()
     assert parse("l2", "losses", losses) == L2()
-    assert re.search(pattern(losses), "twin")
+    assert re.search(schema_pattern(losses), "twin")
     message = refusal(parse, "twin(width=1)", "losses", losses)
     assert message.startswith("losses: the entry point twin of broken-losses 1.2 ")
     assert reason in message
 
 
-def test_a_built_in_name_is_not_given_away(site: Path) -> None:
+def test_a_package_cannot_replace_a_built_in_loss(site: Path) -> None:
     install(site, "twin-losses", {"l1": "twin_losses:Twin"}, {"twin_losses": TWIN})
     losses = table()
     assert list(losses) == ["l2", "l1"]
@@ -169,23 +169,24 @@ def test_a_built_in_name_is_not_given_away(site: Path) -> None:
     assert "twin_losses" not in sys.modules
 
 
-def test_two_packages_may_not_share_a_name(site: Path) -> None:
-    for package in ("one", "another"):
+def test_two_packages_may_not_add_the_same_name(site: Path) -> None:
+    for package in ("first", "second"):
         install(site, package, {"twin": f"{package}_losses:Twin"}, {f"{package}_losses": TWIN})
     message = refusal(parse, "twin", "losses", table())
-    assert "one 1.2" in message
-    assert "another 1.2" in message
+    assert "first 1.2" in message
+    assert "second 1.2" in message
 
 
-def test_a_name_that_no_study_could_hold_is_left_out(site: Path) -> None:
+def test_an_entry_point_with_an_invalid_name_is_ignored(site: Path) -> None:
     install(site, "twin-losses", {"Twin (x": "twin_losses:Twin"}, {"twin_losses": TWIN})
     assert list(table()) == ["l2", "l1"]
 
 
 def python(site: Path, script: str) -> subprocess.CompletedProcess[str]:
+    """Run a script in a new process that finds the packages installed in `site`."""
     path = os.pathsep.join([str(ROOT), str(site)])
     environment = os.environ | {"PYTHONPATH": path, "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-c", script],
         cwd=site,
         env=environment,
@@ -194,8 +195,8 @@ def python(site: Path, script: str) -> subprocess.CompletedProcess[str]:
         check=False,
         timeout=120,
     )
-    assert done.returncode == 0, done.stderr
-    return done
+    assert process.returncode == 0, process.stderr
+    return process
 
 
 TRAIN = """
@@ -219,14 +220,14 @@ print(json.dumps([rows[trial.digest] for trial in study.trials]))
 """
 
 
-def test_an_added_loss_with_a_scalar_form_trains_bit_for_bit_as_its_equal(tmp_path: Path) -> None:
+def test_an_added_loss_with_a_scalar_form_has_the_bits_of_the_built_in_loss(tmp_path: Path) -> None:
     install(tmp_path, "twin-losses", {"twin": "twin_losses:Twin"}, {"twin_losses": TWIN + SCALAR_FORM})
     huber, twin = json.loads(python(tmp_path, TRAIN).stdout)
     assert len(huber) == 12
     assert twin == huber
 
 
-def test_an_added_loss_without_one_is_trained_by_torch_and_agrees_to_rounding(tmp_path: Path) -> None:
+def test_an_added_loss_without_a_scalar_form_is_trained_by_torch(tmp_path: Path) -> None:
     install(tmp_path, "twin-losses", {"twin": "twin_losses:Twin"}, {"twin_losses": TWIN})
     huber, twin = json.loads(python(tmp_path, TRAIN).stdout)
     assert twin != huber
@@ -234,7 +235,7 @@ def test_an_added_loss_without_one_is_trained_by_torch_and_agrees_to_rounding(tm
         assert measured == pytest.approx(expected, rel=1e-5)
 
 
-def test_a_scalar_form_that_changed_is_compiled_anew(tmp_path: Path) -> None:
+def test_a_changed_scalar_form_is_recompiled(tmp_path: Path) -> None:
     for width in ("width", "2 * width"):
         site = tmp_path / width
         site.mkdir()
@@ -244,15 +245,15 @@ def test_a_scalar_form_that_changed_is_compiled_anew(tmp_path: Path) -> None:
         assert (twin == huber) == (width == "width")
 
 
-def test_a_scalar_form_that_cannot_be_compiled_is_told_once_and_trained_by_torch(tmp_path: Path) -> None:
+def test_a_scalar_form_that_cannot_be_compiled_is_reported_once(tmp_path: Path) -> None:
     form = SCALAR_FORM.replace("clamp(u, -width, width)", "eval('u')")
     install(tmp_path, "twin-losses", {"twin": "twin_losses:Twin"}, {"twin_losses": TWIN + form})
-    done = python(tmp_path, TRAIN)
-    huber, twin = json.loads(done.stdout)
+    process = python(tmp_path, TRAIN)
+    huber, twin = json.loads(process.stdout)
     for (_, *expected), (_, *measured) in zip(huber, twin, strict=True):
         assert measured == pytest.approx(expected, rel=1e-5)
-    assert done.stderr.count("psi is computed by torch") == 1
-    assert "Traceback" not in done.stderr
+    assert process.stderr.count("psi is computed by torch") == 1
+    assert "Traceback" not in process.stderr
 
 
 COMMANDS = """
@@ -264,16 +265,16 @@ print(*load("default", ["losses=l2, huber"]).losses)
 """
 
 
-def test_a_broken_package_stops_only_the_study_that_names_it(tmp_path: Path) -> None:
+def test_a_broken_package_stops_only_studies_that_name_it(tmp_path: Path) -> None:
     install(tmp_path, "broken-losses", {"twin": "gone:Twin", "l1": "gone:L1"}, {})
-    done = python(tmp_path, COMMANDS)
-    assert done.stdout.splitlines() == ["2 2", "l2 huber(delta=1.0)"]
-    said = " ".join(done.stderr.split())
-    assert said.count("the entry point") == said.count("of broken-losses 1.2") == 2
-    assert "Traceback" not in said
+    process = python(tmp_path, COMMANDS)
+    assert process.stdout.splitlines() == ["2 2", "l2 huber(delta=1.0)"]
+    stderr = " ".join(process.stderr.split())
+    assert stderr.count("the entry point") == stderr.count("of broken-losses 1.2") == 2
+    assert "Traceback" not in stderr
 
 
-def test_the_table_refuses_in_the_words_of_bad_input(site: Path) -> None:
+def test_iterating_over_the_items_of_a_registry_raises_input_error(site: Path) -> None:
     install(site, "broken-losses", {"twin": "gone:Twin"}, {})
     with pytest.raises(InputError):
         dict(table())

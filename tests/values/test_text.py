@@ -1,4 +1,4 @@
-"""One line of text for a value: printed, read back, never evaluated."""
+"""Values as one line of text: printed, parsed, and never evaluated as code."""
 
 import keyword
 import re
@@ -14,7 +14,7 @@ from regress.errors import InputError
 from regress.losses import L1, LOSSES, Huber, SmoothL1
 from regress.orders import ORDERS, EasyToHard, Signed
 from regress.problems import PROBLEMS, Linear, Table
-from regress.values.text import parse, pattern
+from regress.values.text import parse, schema_pattern
 from tests.helpers import TABLES, VALUES, refusal, values
 
 
@@ -22,7 +22,7 @@ def parsed(line: object, kind: str) -> Any:
     return parse(line, kind, TABLES[kind])
 
 
-def test_every_value_of_every_table_is_tried_here() -> None:
+def test_all_classes_of_all_registries_are_tested_here() -> None:
     assert {cls for table in TABLES.values() for cls in table.values()} == set(VALUES)
 
 
@@ -30,13 +30,13 @@ def test_every_value_of_every_table_is_tried_here() -> None:
 @given(data=st.data())
 def test_print_and_parse_are_inverse(kind: str, data: st.DataObject) -> None:
     value = data.draw(values(kind))
-    again = parsed(str(value), kind)
-    assert type(again) is type(value)
-    assert again == value
-    assert str(again) == str(value)
+    reparsed = parsed(str(value), kind)
+    assert type(reparsed) is type(value)
+    assert reparsed == value
+    assert str(reparsed) == str(value)
 
 
-def test_a_column_may_be_named_like_a_word_of_python() -> None:
+def test_a_column_may_be_named_like_a_python_keyword() -> None:
     for word in [*keyword.kwlist, *keyword.softkwlist]:
         table = Table(path="my.csv", target=word)
         assert parsed(str(table), "problem") == table
@@ -44,7 +44,7 @@ def test_a_column_may_be_named_like_a_word_of_python() -> None:
 
 @pytest.mark.parametrize("kind", TABLES)
 @given(data=st.data())
-def test_a_value_passes_through(kind: str, data: st.DataObject) -> None:
+def test_a_value_is_returned_unchanged(kind: str, data: st.DataObject) -> None:
     value = data.draw(values(kind))
     assert parsed(value, kind) is value
 
@@ -84,7 +84,7 @@ def test_a_value_prints_as_documented(value: object, line: str) -> None:
         ("table(path='my.csv', target=y)", Table(path="my.csv", target="y")),
     ],
 )
-def test_a_line_may_be_written_freely(line: str, value: object) -> None:
+def test_whitespace_quotes_and_order_of_arguments_are_free(line: str, value: object) -> None:
     kind = next(kind for kind, table in TABLES.items() if isinstance(value, tuple(table.values())))
     assert parsed(line, kind) == value
 
@@ -102,20 +102,20 @@ def test_a_line_may_be_written_freely(line: str, value: object) -> None:
         ("l2(delta=1)", "losses", "it takes none"),
     ],
 )
-def test_what_is_unknown_gets_the_nearest_that_exists(line: str, kind: str, hint: str) -> None:
+def test_an_unknown_name_gets_a_hint(line: str, kind: str, hint: str) -> None:
     message = refusal(parsed, line, kind)
     assert message.startswith(f"{kind}: ")
     assert message.endswith(hint)
 
 
-def test_a_missing_argument_is_named() -> None:
+def test_the_error_names_a_missing_argument() -> None:
     assert refusal(parsed, "vertical(shift=1)", "contaminations") == (
         "contaminations: vertical needs the argument 'fraction'"
     )
 
 
 @pytest.mark.parametrize(
-    ("line", "kind", "where"),
+    ("line", "kind", "argument"),
     [
         ("huber(delta=0)", "losses", "huber(delta)"),
         ("huber(delta=-1)", "losses", "huber(delta)"),
@@ -149,10 +149,10 @@ def test_a_missing_argument_is_named() -> None:
         ("table(dataset=engel, holdout=1)", "problem", "table(holdout)"),
     ],
 )
-def test_an_argument_out_of_range_is_named(line: str, kind: str, where: str) -> None:
+def test_the_error_names_an_argument_out_of_range(line: str, kind: str, argument: str) -> None:
     message = refusal(parsed, line, kind)
     assert message.startswith(f"{kind}: ")
-    assert where in message
+    assert argument in message
 
 
 @pytest.mark.parametrize(
@@ -184,7 +184,7 @@ def test_an_argument_out_of_range_is_named(line: str, kind: str, where: str) -> 
         "-l1",
     ],
 )
-def test_a_line_of_another_form_is_refused(line: str) -> None:
+def test_a_malformed_line_is_refused(line: str) -> None:
     assert refusal(parsed, line, "losses").startswith("losses: ")
 
 
@@ -196,7 +196,7 @@ def test_a_line_of_another_form_is_refused(line: str) -> None:
         "huber(delta=1.0) + f(delta=2.0)",
     ],
 )
-def test_only_one_call_is_a_line(line: str) -> None:
+def test_an_expression_beyond_one_call_is_refused(line: str) -> None:
     refusal(parsed, line, "losses")
 
 
@@ -210,7 +210,7 @@ def test_sets_and_mappings_are_refused(line: str) -> None:
 
 
 @pytest.mark.parametrize("line", [None, 1, 1.0, True, ["l1"], {"l1": 1}, Vertical(0.1, 1.0)])
-def test_what_is_no_text_is_refused(line: object) -> None:
+def test_an_object_other_than_text_is_refused(line: object) -> None:
     refusal(parsed, line, "losses")
 
 
@@ -233,14 +233,14 @@ def test_a_line_is_never_evaluated(code: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("kind", TABLES)
 @given(data=st.data())
-def test_any_text_is_a_value_or_gets_one_sentence(kind: str, data: st.DataObject) -> None:
+def test_any_text_is_parsed_or_raises_input_error(kind: str, data: st.DataObject) -> None:
     name = st.sampled_from([*TABLES[kind], "x"])
     argument = st.sampled_from(["delta", "w", "fraction", "shift", "target", "path", "x"])
-    given_as = st.text() | st.text(alphabet="0123456789.eE+-[]{}(),:'\"_ \\#jnax", max_size=12)
+    literal = st.text() | st.text(alphabet="0123456789.eE+-[]{}(),:'\"_ \\#jnax", max_size=12)
     text = data.draw(
         st.text()
-        | st.builds("{}({})".format, name, given_as)
-        | st.builds("{}({}={})".format, name, argument, given_as)
+        | st.builds("{}({})".format, name, literal)
+        | st.builds("{}({}={})".format, name, argument, literal)
     )
     try:
         value = parsed(text, kind)
@@ -252,17 +252,17 @@ def test_any_text_is_a_value_or_gets_one_sentence(kind: str, data: st.DataObject
 
 @pytest.mark.parametrize("kind", TABLES)
 @given(data=st.data())
-def test_the_schema_pattern_matches_what_is_printed(kind: str, data: st.DataObject) -> None:
-    assert re.search(pattern(TABLES[kind]), str(data.draw(values(kind))))
+def test_the_schema_pattern_matches_printed_values(kind: str, data: st.DataObject) -> None:
+    assert re.search(schema_pattern(TABLES[kind]), str(data.draw(values(kind))))
 
 
 @pytest.mark.parametrize("table", [PROBLEMS, CONTAMINATIONS, LOSSES, ORDERS], ids=TABLES)
 def test_the_schema_pattern_matches_the_names_of_its_table_only(table: dict[str, Any]) -> None:
-    names = [name for each in TABLES.values() for name in each] + ["", "x", "l", "l22", "smooth"]
-    assert {name for name in names if re.search(pattern(table), name)} == set(table)
+    names = [name for names in TABLES.values() for name in names] + ["", "x", "l", "l22", "smooth"]
+    assert {name for name in names if re.search(schema_pattern(table), name)} == set(table)
 
 
 @pytest.mark.parametrize("kind", TABLES)
-def test_the_schema_pattern_is_one_for_browsers_too(kind: str) -> None:
-    # JSON Schema's patterns are ECMA-262's; with its flag u, `\-` outside a class is an error.
-    assert r"\-" not in pattern(TABLES[kind])
+def test_the_schema_pattern_is_valid_in_javascript(kind: str) -> None:
+    # JSON Schema uses regular expressions of ECMA-262; with its flag u, `\-` outside a class is an error.
+    assert r"\-" not in schema_pattern(TABLES[kind])
