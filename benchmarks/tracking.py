@@ -21,12 +21,17 @@ from mlflow import MlflowClient
 from mlflow.data.code_dataset_source import CodeDatasetSource
 from mlflow.data.meta_dataset import MetaDataset
 from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param
-from mlflow.utils.mlflow_tags import MLFLOW_DATASET_CONTEXT, MLFLOW_SOURCE_NAME, MLFLOW_USER
 
 from benchmarks.measure import Floats, Result, Side, take_turns
 from regress.metrics.table import history_names
 from regress.study import Trial
 from regress.study.load import load
+from regress.tracking.mlflow_internals import (
+    MLFLOW_DATASET_CONTEXT,
+    MLFLOW_SOURCE_NAME,
+    MLFLOW_USER,
+    forget_database,
+)
 from regress.tracking.record import trial_params
 from regress.tracking.runs import FinishedRun, put
 from regress.tracking.store import Store, open_store
@@ -96,7 +101,7 @@ def _postgresql() -> list[Result]:
                 _side(partial(_client, store.client, _experiment(store.client, Path(folder))), CLIENT),
             ],
         )
-        store.client._tracking_client.store.engine.dispose()
+        forget_database(uri)
     return [_result("postgresql", ours, client, LEAST)]
 
 

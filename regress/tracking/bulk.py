@@ -14,10 +14,12 @@ from typing import Any
 
 import sqlalchemy
 from mlflow import MlflowClient
-from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
-from mlflow.store.artifact.local_artifact_repo import LocalArtifactRepository
-from mlflow.store.db.utils import _get_schema_version
-from mlflow.store.tracking.dbmodels.models import (
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import Session
+
+from regress.tracking.mlflow_internals import (
+    MLFLOW_RUN_NAME,
+    TESTED_SCHEMAS,
     SqlDataset,
     SqlInput,
     SqlInputTag,
@@ -26,15 +28,14 @@ from mlflow.store.tracking.dbmodels.models import (
     SqlParam,
     SqlRun,
     SqlTag,
+    database_engine,
+    local_artifact_folder,
+    schema_revision,
+    upload_artifacts,
+    write_session,
 )
-from mlflow.utils.mlflow_tags import MLFLOW_RUN_NAME
-from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.orm import Session
-
 from regress.tracking.runs import FinishedRun, put
 
-# The revisions whose tables these rows were compared with the client's on.
-TESTED_SCHEMAS = frozenset({"dc11669786a5"})
 _METRIC = ("run_uuid", "key", "step", "timestamp", "value", "is_nan")
 _AT_ONCE = 10_000  # rows that one statement carries as JSON
 _Rows = tuple[type[Any], Sequence[str], list[tuple[Any, ...]]]  # a table, its columns, its new rows
@@ -43,12 +44,12 @@ _INSERTS: dict[str, Callable[[type[Any]], Any]] = {"sqlite": sqlite.insert, "pos
 
 def obstacle(client: MlflowClient) -> str | None:
     """Why runs cannot be written as rows into this store; None where they can."""
-    engine = getattr(client._tracking_client.store, "engine", None)
+    engine = database_engine(client)
     if engine is None:
         return "it is not a database"
     if engine.dialect.name not in _INSERTS:
         return f"{engine.dialect.name} was never tried"
-    revision = _get_schema_version(engine)
+    revision = schema_revision(engine)
     return None if revision in TESTED_SCHEMAS else f"its schema {revision} was never tried"
 
 
@@ -59,7 +60,7 @@ def write_in_bulk(client: MlflowClient, experiment_id: str, runs: Sequence[Finis
     """
     location = client.get_experiment(experiment_id).artifact_location
     _put_artifacts(location, runs)
-    with client._tracking_client.store.ManagedSessionMaker(read_only=False) as session:
+    with write_session(client) as session:
         inserted = _insert_runs(session, [_run(int(experiment_id), location, run) for run in runs])
         new = [run for run in runs if run.run_id in inserted]
         datasets = _datasets(session, int(experiment_id), new)
@@ -69,22 +70,21 @@ def write_in_bulk(client: MlflowClient, experiment_id: str, runs: Sequence[Finis
 
 def refresh_statistics(client: MlflowClient) -> None:
     """Tells SQLite's planner how many rows there are now; without, sorting by a metric takes seconds."""
-    engine = client._tracking_client.store.engine
-    if engine.dialect.name == "sqlite":
+    engine = database_engine(client)
+    if engine is not None and engine.dialect.name == "sqlite":
         with engine.begin() as connection:
             connection.exec_driver_sql("PRAGMA analysis_limit=1000")
             connection.exec_driver_sql("ANALYZE")
 
 
 def _put_artifacts(location: str, runs: Sequence[FinishedRun]) -> None:
-    repository = get_artifact_repository(location)
-    if isinstance(repository, LocalArtifactRepository):
+    if (local := local_artifact_folder(location)) is not None:
         # Where they belong at once: laid aside, copied and removed they would take three times as long.
-        _put_below(repository.artifact_dir, runs)
+        _put_below(local, runs)
         return
     with tempfile.TemporaryDirectory() as folder:
         _put_below(folder, runs)
-        repository.log_artifacts(folder)
+        upload_artifacts(location, folder)
 
 
 def _put_below(folder: str, runs: Sequence[FinishedRun]) -> None:

@@ -17,6 +17,7 @@ from mlflow.entities import LoggedModel, LoggedModelOutput
 from mlflow.exceptions import MlflowException
 
 from regress.pipeline.refit import Refit
+from regress.tracking.mlflow_internals import MLFLOW_MODEL_VERSIONS, save_input_example, write_python_env
 from regress.tracking.record import Execution, trial_params
 from regress.tracking.retry import fail_on_disconnect
 from regress.tracking.runs import put
@@ -87,7 +88,7 @@ def _register(
         model_id=model.model_id,
     )
     known = [{"name": name, "version": created.version}]
-    client.set_logged_model_tags(model.model_id, {"mlflow.modelVersions": json.dumps(known)})
+    client.set_logged_model_tags(model.model_id, {MLFLOW_MODEL_VERSIONS: json.dumps(known)})
     return str(created.version)
 
 
@@ -106,9 +107,7 @@ def _save(folder: Path, model: LoggedModel, fitted: Refit) -> None:
     """
     from mlflow import pyfunc
     from mlflow.models import Model, ModelSignature
-    from mlflow.models.utils import _save_example
     from mlflow.types.schema import AnyType, ColSpec, Schema
-    from mlflow.utils.environment import _PythonEnv
 
     fields = {
         "features": fitted.features,
@@ -124,7 +123,7 @@ def _save(folder: Path, model: LoggedModel, fitted: Refit) -> None:
             "requirements.txt": f"mlflow=={mlflow.__version__}\nnumpy=={np.__version__}\n".encode(),
         },
     )
-    _PythonEnv.current().to_yaml(folder / "python_env.yaml")
+    write_python_env(folder / "python_env.yaml")
     # Of any type: for a double MLflow would refuse a column of whole numbers, as a CSV file may hold.
     inputs = Schema([ColSpec(AnyType(), name) for name in fitted.features])
     outputs = Schema([ColSpec("double", fitted.target)])
@@ -142,5 +141,5 @@ def _save(folder: Path, model: LoggedModel, fitted: Refit) -> None:
         code="code",
         python_env="python_env.yaml",
     )
-    _save_example(described, pd.DataFrame(fitted.example, columns=list(fitted.features)), str(folder))
+    save_input_example(described, pd.DataFrame(fitted.example, columns=list(fitted.features)), folder)
     described.save(folder / "MLmodel")

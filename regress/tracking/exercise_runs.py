@@ -4,9 +4,9 @@ import math
 from collections.abc import Mapping, Sequence
 
 from mlflow.entities import Metric
-from mlflow.utils.mlflow_tags import MLFLOW_SOURCE_NAME, MLFLOW_USER
 
 from regress.notebook import Exercise, Row
+from regress.tracking.mlflow_internals import MLFLOW_SOURCE_NAME, MLFLOW_USER
 from regress.tracking.record import Execution, log_children, now
 from regress.tracking.runs import FinishedRun
 

@@ -19,6 +19,7 @@ from mlflow.entities import Run
 
 from regress.errors import InputError
 from regress.home import home
+from regress.tracking.mlflow_internals import silence_database_log
 
 TAG = "regress.lease"
 BEAT = 15.0  # seconds between renewals
@@ -73,7 +74,8 @@ def held(client: MlflowClient, run_id: str) -> Iterator[None]:
     finally:
         done.set()
         beat.join()
-        with suppress(Exception):  # the store is away: the lease ends with this process
+        # A store that cannot be reached keeps the tag; the lease then expires.
+        with suppress(Exception), silence_database_log():
             client.delete_tag(run_id, TAG)
         lock.release()
         (folder / f"{run_id}.lock").unlink(missing_ok=True)
@@ -81,10 +83,9 @@ def held(client: MlflowClient, run_id: str) -> Iterator[None]:
 
 def _beat(client: MlflowClient, run_id: str, done: threading.Event) -> None:
     while not done.wait(BEAT):
-        try:
+        # Whatever else writes to the store reports that it cannot be reached.
+        with suppress(Exception), silence_database_log():
             _renew(client, run_id)
-        except Exception:
-            continue  # the store is away; what writes to it says so
 
 
 def _renew(client: MlflowClient, run_id: str) -> None:

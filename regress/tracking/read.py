@@ -1,11 +1,9 @@
 """Recorded executions, found and read back."""
 
 import csv
-import gc
 import io
 import json
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -16,7 +14,6 @@ import pyarrow.parquet as pq
 import yaml
 from mlflow.entities import LifecycleStage, Run
 from mlflow.exceptions import MlflowException
-from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
 from regress.errors import InputError
 from regress.metrics.table import history_names
@@ -27,6 +24,7 @@ from regress.rerun.rows import rows as as_rows
 from regress.study import Study
 from regress.study.load import validate
 from regress.study.trial_filter import Fields, arrange
+from regress.tracking.mlflow_internals import MLFLOW_PARENT_RUN_ID
 from regress.tracking.record import PROBLEM, TAG_LIMIT
 from regress.tracking.store import Store
 
@@ -188,14 +186,13 @@ def trials(store: Store, execution: Run) -> list[Fields]:
     parent, experiment_id = execution.info.run_id, execution.info.experiment_id
     filter_string = f"tags.`mlflow.parentRunId` = '{parent}' and tags.`regress.kind` = 'trial'"
     rows: list[Fields] = []
-    with _no_collection():
-        page = None
-        while page is None or page:
-            found = store.client.search_runs(
-                [experiment_id], filter_string, max_results=_A_PAGE, page_token=page
-            )
-            rows += map(_fields, found)
-            page = found.token or ""
+    page = None
+    while page is None or page:
+        found = store.client.search_runs(
+            [experiment_id], filter_string, max_results=_A_PAGE, page_token=page
+        )
+        rows += map(_fields, found)
+        page = found.token or ""
     if not rows:
         raise InputError(f"RUN: {parent} ({execution.info.status}) has no trials")
     known = {name for row in rows for name in row}
@@ -217,16 +214,6 @@ def as_csv(rows: Sequence[Fields]) -> str:
 def _fields(run: Run) -> Fields:
     finals = {name: value for name, value in run.data.metrics.items() if name not in _BY_EPOCH}
     return {"run_id": run.info.run_id, **run.data.params, **dict(sorted(finals.items()))}
-
-
-@contextmanager
-def _no_collection() -> Iterator[None]:
-    """MLflow makes some fifty objects a run, and the collector looks at all of them again and again."""
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.enable()
 
 
 def _latest(store: Store) -> Run:

@@ -9,16 +9,17 @@ from typing import Any, Literal
 
 import yaml
 from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, Run
-from mlflow.utils.mlflow_tags import (
-    MLFLOW_DATASET_CONTEXT,
-    MLFLOW_SOURCE_NAME,
-    MLFLOW_USER,
-)
 
 from regress.metrics.summary import TrialSummary
 from regress.pipeline.steps import RowsDigest
 from regress.study import Study, Trial
 from regress.tracking.environment import code_digest, environment, git_state, uncommitted
+from regress.tracking.mlflow_internals import (
+    MLFLOW_DATASET_CONTEXT,
+    MLFLOW_GIT_COMMIT,
+    MLFLOW_SOURCE_NAME,
+    MLFLOW_USER,
+)
 from regress.tracking.retry import retry_on_disconnect
 from regress.tracking.runs import FinishedRun, put
 from regress.tracking.store import Store, experiment
@@ -112,7 +113,7 @@ def open_run(
             MLFLOW_SOURCE_NAME: "regress",
             "regress.kind": kind,
             "regress.code": code_digest(),
-            **({"mlflow.source.git.commit": git["commit"]} if git else {}),
+            **({MLFLOW_GIT_COMMIT: git["commit"]} if git else {}),
             **({"regress.git_dirty": str(git["dirty"]).lower()} if git else {}),
             **tags,
         },

@@ -4,9 +4,9 @@ from collections.abc import Iterable
 
 import pandas as pd
 from mlflow.entities import Metric
-from mlflow.utils.mlflow_tags import MLFLOW_SOURCE_NAME, MLFLOW_USER
 
 from regress.estimators.references import Reference
+from regress.tracking.mlflow_internals import MLFLOW_SOURCE_NAME, MLFLOW_USER
 from regress.tracking.record import NAME_LIMIT, Execution, log_children, now, param_text
 from regress.tracking.runs import FinishedRun
 

@@ -9,12 +9,12 @@ from typing import Any
 
 import pandas as pd
 from mlflow.entities import Run
-from mlflow.utils.mlflow_tags import MLFLOW_RUN_NOTE
 
 from regress.plots.drift import drift_plot
 from regress.report.outcome import as_json
 from regress.rerun.recorded import Record
 from regress.rerun.verdict import Report, Verdict, markdown
+from regress.tracking.mlflow_internals import MLFLOW_RUN_NOTE
 from regress.tracking.read import REPRODUCES, VERDICT_AT
 from regress.tracking.record import TAG_LIMIT, Execution, attach, finish, open_run
 from regress.tracking.retry import retry_on_disconnect

@@ -13,6 +13,7 @@ import tenacity
 from mlflow.exceptions import MlflowException
 
 from regress.errors import ServiceLost
+from regress.tracking.mlflow_internals import silence_database_log
 
 PATIENCE = 60.0  # seconds
 
@@ -53,7 +54,8 @@ def fail_on_disconnect(call: Callable[P, T]) -> Callable[P, T]:
     @wraps(call)
     def impatient(*args: P.args, **kwargs: P.kwargs) -> T:
         try:
-            return call(*args, **kwargs)
+            with silence_database_log():
+                return call(*args, **kwargs)
         except Exception as error:
             if not (is_disconnect(error) or is_full_disk(error)):
                 raise

@@ -11,7 +11,8 @@ from pathlib import Path
 import tenacity
 from mlflow import MlflowClient
 from mlflow.entities import DatasetInput, Metric, Param
-from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
+
+from regress.tracking.mlflow_internals import MLFLOW_PARENT_RUN_ID
 
 KEY = "regress.key"  # the tag that tells a child run from its siblings
 ENTRIES_A_REQUEST = 1000  # MLflow's limit

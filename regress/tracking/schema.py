@@ -5,10 +5,9 @@ from urllib.parse import urlsplit
 
 import mlflow
 import sqlalchemy
-from mlflow.store.db.utils import _get_latest_schema_revision, _get_schema_version
 
 from regress.errors import InputError
-from regress.tracking.bulk import TESTED_SCHEMAS
+from regress.tracking.mlflow_internals import TESTED_SCHEMAS, latest_schema_revision, schema_revision
 from regress.tracking.store import check_reachable, shown
 
 
@@ -24,7 +23,7 @@ def examine_store(uri: str | None = None) -> str:
     check_reachable(uri)
     if scheme in ("http", "https"):
         return f"{shown(uri)}, an MLflow server"
-    revision, latest = _get_schema_version(sqlalchemy.create_engine(uri)), _get_latest_schema_revision()
+    revision, latest = schema_revision(sqlalchemy.create_engine(uri)), latest_schema_revision()
     if revision is None:
         return f"{shown(uri)}, empty"
     if revision != latest:

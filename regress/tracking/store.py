@@ -22,6 +22,7 @@ from mlflow.exceptions import MlflowException
 from regress.errors import InputError
 from regress.home import home
 from regress.tracking.bulk import obstacle, refresh_statistics, write_in_bulk
+from regress.tracking.mlflow_internals import artifact_root, silence_database_log
 from regress.tracking.retry import fail_on_disconnect, retry_on_disconnect
 from regress.tracking.runs import FinishedRun, write_by_client
 
@@ -105,14 +106,9 @@ def open_store(uri: str | None = None) -> Store:
     uri = uri or mlflow.get_tracking_uri()
     scheme = urlsplit(uri).scheme
     check_reachable(uri)
-    # MLflow announces each migration of a fresh store, and prints what it raises.
-    logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
-    logging.getLogger("alembic").setLevel(logging.WARNING)
-    # Five times with backoff, half a minute, and not the seven times that may take four.
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "5")
     try:
-        # Processes that migrate one fresh SQLite file at once die of it.
-        with _alone(uri) if scheme == "sqlite" else nullcontext():
+        # Two processes that migrate the same fresh SQLite file at once both fail.
+        with silence_database_log(), _alone(uri) if scheme == "sqlite" else nullcontext():
             client = MlflowClient(uri)
             client.search_experiments(max_results=1)
     except (MlflowException, sqlalchemy.exc.SQLAlchemyError) as error:
@@ -170,7 +166,7 @@ def _check_permissions(store: Store, found: Experiment | None) -> None:
         file = Path(str(sqlalchemy.make_url(store.uri).database)).absolute()
         _check_writable("MLFLOW_TRACKING_URI", file)
         _check_writable("MLFLOW_TRACKING_URI", file.parent)  # SQLite's log lies beside its file
-    by_default = getattr(store.client._tracking_client.store, "artifact_root_uri", "")
+    by_default = artifact_root(store.client)
     root = urlsplit(found.artifact_location if found else by_default)
     if root.scheme in ("", "file"):
         _check_writable("artifacts", Path(url2pathname(root.path)).absolute())
