@@ -22,7 +22,7 @@ from mlflow.exceptions import MlflowException
 from regress.errors import InputError
 from regress.home import home
 from regress.tracking.bulk import obstacle, refresh_statistics, write_in_bulk
-from regress.tracking.mlflow_internals import artifact_root, silence_database_log
+from regress.tracking.mlflow_internals import artifact_root, forget_database, silence_database_log
 from regress.tracking.retry import fail_on_disconnect, retry_on_disconnect
 from regress.tracking.runs import FinishedRun, write_by_client
 
@@ -31,6 +31,10 @@ _log = logging.getLogger(__name__)
 UI = "REGRESS_MLFLOW_UI"  # where a server shows the database that this process writes to
 _SERVER = ("http", "https")
 _PATIENCE = 5.0  # seconds for a tracking server to answer at all
+
+# The stores that this process has opened, by URI, and the SQLite files that they were opened on.
+_opened: dict[str, "Store"] = {}
+_opened_file: dict[str, tuple[int, int] | None] = {}
 
 
 @dataclass(frozen=True)
@@ -99,16 +103,57 @@ def database_uri() -> str:
 
 
 def open_store(uri: str | None = None) -> Store:
-    """The store at `uri`, by default MLflow's own choice; a fresh SQLite file is created.
+    """Return the store at `uri`, by default MLflow's own choice; create a SQLite file that is missing.
 
-    Raises InputError where the store cannot be reached, read or written, or has another schema.
+    A process opens each store once: later calls return the same object while the store answers and its
+    database file is the same one.
+
+    Raises
+    ------
+    InputError
+        The store cannot be reached, read or written, or has another schema.
     """
     uri = uri or mlflow.get_tracking_uri()
-    scheme = urlsplit(uri).scheme
+    if _opened_file.get(uri) != _file_identity(uri):
+        _forget_store(uri)
     check_reachable(uri)
+    if uri not in _opened:
+        _opened[uri] = _open_store(uri)
+        _opened_file[uri] = _file_identity(uri)
+    return _opened[uri]
+
+
+def forget_stores() -> None:
+    """Close all stores that `open_store` has opened, so that the next call opens them anew (for tests)."""
+    for uri in list(_opened):
+        _forget_store(uri)
+
+
+def _forget_store(uri: str) -> None:
+    _opened_file.pop(uri, None)
+    if _opened.pop(uri, None) is not None:
+        forget_database(uri)
+
+
+def _file_identity(uri: str) -> tuple[int, int] | None:
+    """Return device and inode of a SQLite database file; None for a missing file and for other stores.
+
+    The engine's pooled connection keeps a deleted file open, so that no new file gets the same inode.
+    """
+    if urlsplit(uri).scheme != "sqlite":
+        return None
+    try:
+        status = Path(sqlalchemy.make_url(uri).database or "").stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
+
+
+def _open_store(uri: str) -> Store:
+    scheme = urlsplit(uri).scheme
     try:
         # Two processes that migrate the same fresh SQLite file at once both fail.
-        with silence_database_log(), _alone(uri) if scheme == "sqlite" else nullcontext():
+        with silence_database_log(), _migration_lock(uri) if scheme == "sqlite" else nullcontext():
             client = MlflowClient(uri)
             client.search_experiments(max_results=1)
     except (MlflowException, sqlalchemy.exc.SQLAlchemyError) as error:
@@ -132,7 +177,7 @@ def check_reachable(uri: str) -> None:
         )
 
 
-def _alone(uri: str) -> FileLock:
+def _migration_lock(uri: str) -> FileLock:
     """A lock that one process of this user holds at a time, for this store."""
     folder = home() / "stores"
     folder.mkdir(exist_ok=True)

@@ -10,7 +10,7 @@ import pytest
 from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Run, ViewType
 
 from regress.tracking.runs import FinishedRun
-from regress.tracking.store import Store, experiment, open_store
+from regress.tracking.store import Store, experiment, forget_stores, open_store
 
 
 def finished_run(parent: str, key: str, error: float) -> FinishedRun:
@@ -155,6 +155,7 @@ def test_a_store_of_a_schema_never_tried_is_written_through_the_client(
     from regress.tracking import bulk
 
     monkeypatch.setattr(bulk, "TESTED_SCHEMAS", frozenset({"another"}))
+    forget_stores()
     store = open_store(stores[0].uri)
     assert not store.is_bulk
     assert "was never tried" in caplog.text
