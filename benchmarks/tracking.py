@@ -33,7 +33,7 @@ from regress.tracking.mlflow_internals import (
     forget_database,
 )
 from regress.tracking.record import trial_params
-from regress.tracking.runs import FinishedRun, put
+from regress.tracking.runs import FinishedRun, write_files
 from regress.tracking.store import Store, open_store
 from tests.ports import free_port
 from tests.postgres import binaries, postgres
@@ -137,7 +137,7 @@ def write_fluently(uri: str, experiment_id: str, runs: Runs) -> None:
 def _put(run: FinishedRun, log_artifacts: Callable[[str], None]) -> None:
     if run.files:
         with TemporaryDirectory() as folder:
-            put(folder, run.files)
+            write_files(folder, run.files)
             log_artifacts(folder)
 
 
@@ -184,7 +184,7 @@ def made_run(trial: Trial, place: int, files: Mapping[str, bytes]) -> FinishedRu
             [InputTag(MLFLOW_DATASET_CONTEXT, "training")],
         ),
         files=files,
-        place=place,
+        position=place,
     )
 
 

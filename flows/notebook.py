@@ -15,7 +15,14 @@ from regress import notebook
 from regress.notebook import Exercise, Row, Trained
 from regress.plots.exercise_figures import exercise_plots, second_derivative_plot
 from regress.report.outcome import as_json
-from regress.tracking.record import Execution, attach, environment_file, finish, open_parent, stop
+from regress.tracking.record import (
+    Execution,
+    abort_execution,
+    environment_file,
+    finish_execution,
+    log_files,
+    open_parent,
+)
 from regress.tracking.store import open_store
 from tasks.exercises import track_exercise, train_replicates
 from tasks.figure_worker import aside, warm_up
@@ -40,7 +47,7 @@ def run_notebook(
     warm_up()
     store = open_store()
     execution = open_parent(store, EXPERIMENT, "notebook", getpass.getuser(), flow_run_tags())
-    attach(execution, environment_file())
+    log_files(execution, environment_file())
     try:
         trained = _train(replicates)
         rows = (*notebook.rows(notebook.EXERCISES, trained), notebook.last_batch_row())
@@ -51,13 +58,13 @@ def run_notebook(
             "controls": [row.as_json() | {"expected": "outside"} for row in controls],
         }
         table = markdown(rows, controls)
-        attach(execution, {"notebook.json": as_json(outcome).encode(), "notebook.md": table.encode()})
-        finish(
+        log_files(execution, {"notebook.json": as_json(outcome).encode(), "notebook.md": table.encode()})
+        finish_execution(
             execution,
             {"outside": float(len(outside(rows))), "controls_inside": float(len(missed(controls)))},
         )
     except BaseException:
-        stop(execution, "FAILED")
+        abort_execution(execution, "FAILED")
         raise
     create_markdown_artifact(table, key="notebook", description="Printed numbers in their ensembles")
     create_link_artifact(execution.address, key="mlflow", link_text="This execution in MLflow")

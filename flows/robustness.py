@@ -34,8 +34,8 @@ from regress.study.load import load
 from regress.study.shards import Shard, cut_into_shards
 from regress.theory.predictions import beside, sharing_rows
 from regress.tracking.champion import Champion
-from regress.tracking.lease import held
-from regress.tracking.record import Execution, describe, finish, stop
+from regress.tracking.lease import hold_lease
+from regress.tracking.record import Execution, abort_execution, finish_execution, log_study
 from regress.tracking.store import open_store
 from regress.tracking.view import present, way
 from tasks.compare import find
@@ -77,7 +77,7 @@ def robustness(study: Study = DEFAULT, resume: bool = False) -> dict[str, Any]:
         execution = open_execution(store, study, getpass.getuser(), flow_run_tags(), resume)
     if execution.interrupted:
         mark_crashed(execution.interrupted)
-    with held(store.client, execution.run_id):
+    with hold_lease(store.client, execution.run_id):
         spool = CheckpointFolder(home() / "spool" / execution.run_id)
         findings, champion = _guarded(study, execution, spool, clock)
         spool.clear()
@@ -97,18 +97,18 @@ def _guarded(
 ) -> tuple[StudyResult, Champion | None]:
     """Runs the study; whatever stops it, the parent run says so, and the next attempt can take it up."""
     try:
-        describe(execution, study)
+        log_study(execution, study)
         findings = _run(study, execution, spool, clock)
         champion = _register(study, execution, findings.comparison, clock)
         present(execution, study, outcome_json(study, findings))
-        finish(execution, {"diverged_trials": findings.comparison.diverged_trials})
+        finish_execution(execution, {"diverged_trials": findings.comparison.diverged_trials})
     except ServiceLost:
         raise  # nothing can be told to a store that is away
     except (KeyboardInterrupt, TerminationSignal):
-        stop(execution, "KILLED")
+        abort_execution(execution, "KILLED")
         raise
     except BaseException:
-        stop(execution, "FAILED")
+        abort_execution(execution, "FAILED")
         raise
     return findings, champion
 

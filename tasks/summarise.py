@@ -10,7 +10,7 @@ from regress.pipeline.steps import EvaluatedShard
 from regress.problems import Data
 from regress.report.outcome import StudyResult, outcome_files
 from regress.study import Study
-from regress.tracking.record import Execution, attach
+from regress.tracking.record import Execution, log_files
 
 
 @task(
@@ -27,4 +27,4 @@ def summarise(
     findings: StudyResult,
     figures: Future[dict[str, bytes]],
 ) -> None:
-    attach(execution, outcome_files(study, contaminated, evaluated, findings) | figures.result())
+    log_files(execution, outcome_files(study, contaminated, evaluated, findings) | figures.result())

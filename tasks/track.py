@@ -8,9 +8,9 @@ from prefect.cache_policies import NO_CACHE
 from regress.pipeline.steps import EvaluatedShard
 from regress.study import Study
 from regress.study.shards import Shard
-from regress.tracking.record import Execution, TrialRecord, begin, log_trials, resume_execution
+from regress.tracking.record import Execution, TrialRecord, begin_execution, log_trials, resume_execution
 from regress.tracking.store import Store
-from regress.tracking.unfinished import unfinished
+from regress.tracking.unfinished import find_unfinished
 from tasks.progress import advance
 
 
@@ -23,8 +23,12 @@ from tasks.progress import advance
 def open_execution(
     store: Store, study: Study, user: str, tags: Mapping[str, str], resume: bool
 ) -> Execution:
-    left = unfinished(store, study) if resume else None
-    return begin(store, study, user, tags) if left is None else resume_execution(store, left, user, tags)
+    left = find_unfinished(store, study) if resume else None
+    return (
+        begin_execution(store, study, user, tags)
+        if left is None
+        else resume_execution(store, left, user, tags)
+    )
 
 
 @task(
