@@ -122,12 +122,14 @@ def open_store(uri: str | None = None) -> Store:
     Raises
     ------
     InputError
-        The store cannot be reached, read or written, or has another schema.
+        The store cannot be reached, read or written, or has another schema; REGRESS_HOME is not writable.
     """
     uri = uri or mlflow.get_tracking_uri()
     if _opened_file.get(uri) != _file_identity(uri):
         _forget_store(uri)
     check_reachable(uri)
+    if urlsplit(uri).scheme == "sqlite":
+        home()  # checked on every call: the leases of executions are written there
     if uri not in _opened:
         _opened[uri] = _open_store(uri)
         _opened_file[uri] = _file_identity(uri)
