@@ -21,14 +21,19 @@ from mlflow import MlflowClient
 from mlflow.data.code_dataset_source import CodeDatasetSource
 from mlflow.data.meta_dataset import MetaDataset
 from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param
-from mlflow.utils.mlflow_tags import MLFLOW_DATASET_CONTEXT, MLFLOW_SOURCE_NAME, MLFLOW_USER
 
 from benchmarks.measure import Floats, Result, Side, take_turns
 from regress.metrics.table import history_names
 from regress.study import Trial
 from regress.study.load import load
+from regress.tracking.mlflow_internals import (
+    MLFLOW_DATASET_CONTEXT,
+    MLFLOW_SOURCE_NAME,
+    MLFLOW_USER,
+    forget_database,
+)
 from regress.tracking.record import trial_params
-from regress.tracking.runs import FinishedRun, put
+from regress.tracking.runs import FinishedRun, write_files
 from regress.tracking.store import Store, open_store
 from tests.ports import free_port
 from tests.postgres import binaries, postgres
@@ -96,7 +101,7 @@ def _postgresql() -> list[Result]:
                 _side(partial(_client, store.client, _experiment(store.client, Path(folder))), CLIENT),
             ],
         )
-        store.client._tracking_client.store.engine.dispose()
+        forget_database(uri)
     return [_result("postgresql", ours, client, BATCHED)]
 
 
@@ -133,7 +138,7 @@ def write_fluently(uri: str, experiment_id: str, runs: Runs) -> None:
 def _put(run: FinishedRun, log_artifacts: Callable[[str], None]) -> None:
     if run.files:
         with TemporaryDirectory() as folder:
-            put(folder, run.files)
+            write_files(folder, run.files)
             log_artifacts(folder)
 
 
@@ -181,7 +186,7 @@ def made_run(trial: Trial, place: int, files: Mapping[str, bytes]) -> FinishedRu
             [InputTag(MLFLOW_DATASET_CONTEXT, "training")],
         ),
         files=files,
-        place=place,
+        position=place,
     )
 
 

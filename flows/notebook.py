@@ -17,7 +17,14 @@ from regress.notebook.figures import exercise_plots, second_derivative_plot
 from regress.notebook.tables import ensemble_blocks, outside, undetected
 from regress.report.json import to_json
 from regress.report.markdown import render_markdown
-from regress.tracking.record import Execution, attach, environment_file, finish, open_parent, stop
+from regress.tracking.record import (
+    Execution,
+    abort_execution,
+    environment_file,
+    finish_execution,
+    log_files,
+    open_parent,
+)
 from regress.tracking.store import open_store
 from tasks.exercises import track_exercise, train_replicates
 from tasks.figure_worker import aside, warm_up
@@ -42,7 +49,7 @@ def run_notebook(
     warm_up()
     store = open_store()
     execution = open_parent(store, EXPERIMENT, "notebook", getpass.getuser(), flow_run_tags())
-    attach(execution, environment_file())
+    log_files(execution, environment_file())
     try:
         trained = _train(replicates)
         rows = (*notebook.rows(notebook.EXERCISES, trained), notebook.last_batch_row())
@@ -53,13 +60,13 @@ def run_notebook(
             "controls": [row.as_json() | {"expected": "outside"} for row in controls],
         }
         table = render_markdown(ensemble_blocks(rows, controls))
-        attach(execution, {"notebook.json": to_json(outcome).encode(), "notebook.md": table.encode()})
-        finish(
+        log_files(execution, {"notebook.json": to_json(outcome).encode(), "notebook.md": table.encode()})
+        finish_execution(
             execution,
             {"outside": float(len(outside(rows))), "controls_inside": float(len(undetected(controls)))},
         )
     except BaseException:
-        stop(execution, "FAILED")
+        abort_execution(execution, "FAILED")
         raise
     create_markdown_artifact(table, key="notebook", description="Printed numbers in their ensembles")
     create_link_artifact(execution.address, key="mlflow", link_text="This execution in MLflow")

@@ -22,8 +22,8 @@ from regress.rerun.statistics import fresh_replicates
 from regress.rerun.verdict import Report, Verdict, markdown, worst
 from regress.study import Study
 from regress.study.shards import cut_into_shards
-from regress.tracking.read import executions, record
-from regress.tracking.record import Execution, environment_file, stop
+from regress.tracking.read import find_executions, read_record
+from regress.tracking.record import Execution, abort_execution, environment_file
 from regress.tracking.rerun_runs import begin_rerun, finish_rerun
 from regress.tracking.store import Store, open_store
 from tasks.rerun import control_bits, control_statistics, retrain_shard, run_oracle
@@ -55,7 +55,7 @@ def reproduce(run: str = "baseline") -> dict[str, Any] | State[Any]:
     """
     store = open_store()
     # All are read before any is trained: bad input leaves nothing.
-    records = [record(store, execution) for execution in executions(store, run)]
+    records = [read_record(store, execution) for execution in find_executions(store, run)]
     outcomes, texts = [], []
     for one in records:
         rerun, report = _rerun(store, one)
@@ -85,7 +85,7 @@ def _rerun(store: Store, one: Record) -> tuple[Execution, Report]:
         report = judge(one, evidence, json.loads(environment))
         finish_rerun(rerun, report, environment, time.perf_counter() - began)
     except BaseException:
-        stop(rerun, "FAILED")
+        abort_execution(rerun, "FAILED")
         raise
     return rerun, report
 

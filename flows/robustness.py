@@ -35,8 +35,8 @@ from regress.report.study_result import StudyResult
 from regress.study import Study
 from regress.study.load import load
 from regress.tracking.champion import Champion
-from regress.tracking.lease import held
-from regress.tracking.record import Execution, describe, finish, stop
+from regress.tracking.lease import hold_lease
+from regress.tracking.record import Execution, abort_execution, finish_execution, log_study
 from regress.tracking.store import open_store
 from regress.tracking.view import present, way
 from tasks.figure_worker import aside, warm_up
@@ -72,7 +72,7 @@ def robustness(study: Study = DEFAULT, resume: bool = False) -> dict[str, Any]:
         execution = open_execution(store, study, getpass.getuser(), flow_run_tags(), resume)
     if execution.interrupted:
         mark_crashed(execution.interrupted)
-    with held(store.client, execution.run_id):
+    with hold_lease(store.client, execution.run_id):
         checkpoints = CheckpointFolder(home() / "spool" / execution.run_id)
         result, champion = _execute(study, execution, checkpoints, clock)
         checkpoints.clear()
@@ -92,18 +92,18 @@ def _execute(
 ) -> tuple[StudyResult, Champion | None]:
     """Run and record the study; where it is stopped, its run says so, and a later attempt can resume it."""
     try:
-        describe(execution, study)
+        log_study(execution, study)
         result = _run_and_track(study, execution, checkpoints, clock)
         champion = _register(execution, result, clock)
         present(execution, study, result.outcome)
-        finish(execution, {"diverged_trials": result.comparison.diverged_trials})
+        finish_execution(execution, {"diverged_trials": result.comparison.diverged_trials})
     except ServiceLost:
         raise  # the store cannot be told: it does not answer
     except (KeyboardInterrupt, TerminationSignal):
-        stop(execution, "KILLED")
+        abort_execution(execution, "KILLED")
         raise
     except BaseException:
-        stop(execution, "FAILED")
+        abort_execution(execution, "FAILED")
         raise
     return result, champion
 

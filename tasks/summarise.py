@@ -7,7 +7,7 @@ from prefect.cache_policies import NO_CACHE
 
 from regress.report.files import outcome_files
 from regress.report.study_result import StudyResult
-from regress.tracking.record import Execution, attach
+from regress.tracking.record import Execution, log_files
 
 
 @task(
@@ -18,4 +18,4 @@ from regress.tracking.record import Execution, attach
 )
 def summarise(execution: Execution, result: StudyResult, figures: Future[dict[str, bytes]]) -> None:
     """Attach the study's files to its execution."""
-    attach(execution, outcome_files(result) | figures.result())
+    log_files(execution, outcome_files(result) | figures.result())

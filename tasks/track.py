@@ -7,9 +7,9 @@ from prefect.cache_policies import NO_CACHE
 
 from regress.pipeline.steps import EvaluatedShard
 from regress.study import Study
-from regress.tracking.record import Execution, TrialRecord, begin, log_trials, resume_execution
+from regress.tracking.record import Execution, TrialRecord, begin_execution, log_trials, resume_execution
 from regress.tracking.store import Store
-from regress.tracking.unfinished import unfinished
+from regress.tracking.unfinished import find_unfinished
 from tasks.progress import advance
 
 
@@ -22,8 +22,11 @@ from tasks.progress import advance
 def open_execution(
     store: Store, study: Study, user: str, tags: Mapping[str, str], resume: bool
 ) -> Execution:
-    left = unfinished(store, study) if resume else None
-    return begin(store, study, user, tags) if left is None else resume_execution(store, left, user, tags)
+    """Open a new execution, or resume the newest one that is unfinished."""
+    unfinished = find_unfinished(store, study) if resume else None
+    if unfinished is None:
+        return begin_execution(store, study, user, tags)
+    return resume_execution(store, unfinished, user, tags)
 
 
 @task(
@@ -33,10 +36,10 @@ def open_execution(
     cache_policy=NO_CACHE,
 )
 def track(execution: Execution, evaluated: EvaluatedShard, plots: tuple[bytes, ...]) -> None:
-    places = range(evaluated.shard.first, evaluated.shard.first + len(plots))
+    positions = range(evaluated.shard.first, evaluated.shard.first + len(plots))
     records = [
-        TrialRecord(place, summary, evaluated.rows, plot)
-        for place, summary, plot in zip(places, evaluated.summaries, plots, strict=True)
+        TrialRecord(position, summary, evaluated.rows, plot)
+        for position, summary, plot in zip(positions, evaluated.summaries, plots, strict=True)
     ]
     log_trials(execution, records)
     advance("trials", len(records))

@@ -151,7 +151,7 @@ def show(
     ] = None,
 ) -> None:
     """Print the comparison of a recorded execution, or list its trials."""
-    from regress.tracking.read import find_execution, recorded_outcome
+    from regress.tracking.read import find_execution, read_outcome
     from regress.tracking.store import open_store
 
     _check_writable("--csv", csv)
@@ -161,7 +161,7 @@ def show(
         _list_trials(store, execution, sort, where, csv)
     else:
         ids = execution.info.experiment_id, execution.info.run_id
-        _show(_console(), recorded_outcome(store, execution), store, *ids)
+        _show(_console(), read_outcome(store, execution), store, *ids)
 
 
 @app.command()
@@ -183,13 +183,13 @@ def reproduce(
         _show_history(run, json)
         return
     _start_server()
-    from regress.tracking.read import executions, record
+    from regress.tracking.read import find_executions, read_record
     from regress.tracking.store import open_store
 
     prefect = _in_background(_start_prefect)
     try:  # bad input never becomes a failed run
         store = open_store()
-        records = [record(store, execution) for execution in executions(store, run)]
+        records = [read_record(store, execution) for execution in find_executions(store, run)]
     finally:
         prefect()
     totals: dict[str, int] = {"models": sum(_lanes(one.study) for one in records)}
@@ -210,13 +210,13 @@ def reproduce(
 @app.command()
 def baseline(run: Annotated[str, typer.Argument(help="An execution's run id, or latest.")]) -> None:
     """Pin the execution that its experiment's reruns are held against; by itself it is the first."""
-    from regress.tracking.read import find_execution, pin, recorded_study
+    from regress.tracking.read import find_execution, pin_baseline, read_study
     from regress.tracking.store import open_store
 
     store = open_store()
     execution = find_execution(store, run)
-    name = recorded_study(store, execution).name
-    pin(store, execution)
+    name = read_study(store, execution).name
+    pin_baseline(store, execution)
     _console().print(f"The baseline of {name} is {execution.info.run_id}.", highlight=False)
 
 
@@ -229,13 +229,13 @@ def diff(
     """Show what two executions differ in: study, environment, code, outcome."""
     from flows.cli.rerun_tables import show_apart
     from regress.rerun.diff import apart
-    from regress.tracking.read import find_execution, record, recorded_outcome
+    from regress.tracking.read import find_execution, read_outcome, read_record
     from regress.tracking.store import open_store
 
     _check_writable("--json", json)
     store = open_store()
     found = [find_execution(store, run) for run in (one, other)]
-    sides = [(record(store, run), recorded_outcome(store, run)) for run in found]
+    sides = [(read_record(store, run), read_outcome(store, run)) for run in found]
     differences = apart(*sides)
     _write_json(json, differences)
     show_apart(_console(), differences)
@@ -376,11 +376,11 @@ def _chosen(study: str | None, source: str | None, assignments: list[str]) -> "S
         return load(study or "default", assignments)
     if study is not None:
         raise InputError(f"--from: expected either a study ({study}) or a recorded execution, not both")
-    from regress.tracking.read import find_execution, recorded_study
+    from regress.tracking.read import find_execution, read_study
     from regress.tracking.store import open_store
 
     store = open_store()
-    return override(recorded_study(store, find_execution(store, source)), assignments)
+    return override(read_study(store, find_execution(store, source)), assignments)
 
 
 def _lanes(study: "Study") -> int:
@@ -394,12 +394,12 @@ def _lanes(study: "Study") -> int:
 def _show_history(run: str, json: Path | None) -> None:
     from flows.cli.rerun_tables import show_history
     from regress.tracking.read import find_execution
-    from regress.tracking.rerun_runs import history
+    from regress.tracking.rerun_runs import find_reruns
     from regress.tracking.store import open_store
 
     store = open_store()
     chosen = None if run == "baseline" else find_execution(store, run).info.experiment_id
-    past = history(store, chosen)
+    past = find_reruns(store, chosen)
     _write_json(json, [one.as_json() for one in past])
     show_history(_console(), past)
 
@@ -409,16 +409,16 @@ def _list_trials(
 ) -> None:
     from flows.cli.tables import print_trials
     from regress.study.trial_filter import arrange, parse_conditions, select
-    from regress.tracking.read import as_csv, trials
+    from regress.tracking.read import read_trials, trials_as_csv
 
     conditions = () if where is None else parse_conditions(where)
-    every = trials(store, execution)
+    every = read_trials(store, execution)
     rows = select(every if sort is None else arrange(every, sort), conditions)
     console = _console()
     named = [condition.name for condition in conditions]
     print_trials(console, rows, len(every), named if sort is None else [*named, sort.removeprefix("-")])
     if csv is not None:
-        csv.write_text(as_csv(rows), encoding="utf-8")
+        csv.write_text(trials_as_csv(rows), encoding="utf-8")
         console.print(f"Wrote {len(rows):,} trials to {csv}", highlight=False, soft_wrap=True)
 
 
@@ -429,10 +429,10 @@ def _open(name: str) -> "Store":
     """
     prefect = _in_background(_start_prefect)
     try:
-        from regress.tracking.store import experiment, open_store
+        from regress.tracking.store import get_or_create_experiment, open_store
 
         store = open_store()
-        experiment(store, name)
+        get_or_create_experiment(store, name)
         return store
     finally:
         prefect()
@@ -440,9 +440,9 @@ def _open(name: str) -> "Store":
 
 def _say_what_is_resumed(store: "Store", study: "Study") -> None:
     """Raises InputError where what is left cannot be resumed."""
-    from regress.tracking.unfinished import unfinished
+    from regress.tracking.unfinished import find_unfinished
 
-    left = unfinished(store, study)
+    left = find_unfinished(store, study)
     if left is None:
         _console().print(f"No execution of {study.name} is unfinished: a new one starts.", highlight=False)
     else:

@@ -11,7 +11,7 @@ from rich.table import Table
 from regress.rerun.verdict import gap
 
 if TYPE_CHECKING:
-    from regress.tracking.rerun_runs import Past
+    from regress.tracking.rerun_runs import RecordedRerun
     from regress.tracking.store import Store
 
 _STYLES = {"HOLDS": "green", "DRIFTED": "bold red", "INCONCLUSIVE": "bold yellow"}
@@ -49,7 +49,7 @@ def _show_rerun(console: Console, one: Mapping[str, Any]) -> None:
     console.print(gap(one["hours_since_last_verdict"]), highlight=False)
 
 
-def show_history(console: Console, past: "Sequence[Past]") -> None:
+def show_history(console: Console, past: "Sequence[RecordedRerun]") -> None:
     """One mark a rerun for each execution, then the newest reruns one by one."""
     if not past:
         console.print("No execution was trained again yet: regress reproduce does so.", highlight=False)
@@ -70,7 +70,7 @@ def show_history(console: Console, past: "Sequence[Past]") -> None:
     console.print(table)
 
 
-def _gaps(past: "Sequence[Past]") -> Iterable[float | None]:
+def _gaps(past: "Sequence[RecordedRerun]") -> Iterable[float | None]:
     """Hours since the verdict before on the same execution; None at its first."""
     before: dict[str, Any] = {}
     for one in past:

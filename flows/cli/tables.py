@@ -35,20 +35,16 @@ def print_blocks(console: Console, blocks: Iterable[Block]) -> None:
     """Print tables and sentences."""
     for block in blocks:
         if isinstance(block, Table):
+            console.print(f"[bold]{escape(block.title)}[/bold]", highlight=False)
             console.print(_render(block), highlight=False)
+            if block.note:
+                console.print(f"[italic]{escape(block.note)}[/italic]\n", highlight=False)
         else:
             console.print(escape(block), highlight=False)
 
 
 def _render(table: Table) -> rich_table.Table:
-    rendered = rich_table.Table(
-        title=escape(table.title),
-        title_justify="left",
-        title_style="bold",
-        box=box.SIMPLE_HEAD,
-        caption=escape(table.note) or None,
-        caption_justify="left",
-    )
+    rendered = rich_table.Table(box=box.SIMPLE_HEAD)
     for column in table.columns:
         is_text = table.is_text(column)
         rendered.add_column(

@@ -99,9 +99,9 @@ def _store(uri: str | None) -> Finding:
 
 
 def _shown(store: str) -> str:
-    from regress.tracking.store import shown
+    from regress.tracking.store import hide_password
 
-    return shown(store)
+    return hide_password(store)
 
 
 def _service(ledger: Ledger, name: str, url: str, address: str, more: str) -> Finding:

@@ -121,7 +121,7 @@ _ENTRIES = (
     ),
     Metric(
         name="val_median_abs_residual",
-        label="median |residual| on held-out rows",
+        label="|residual| on held-out rows",
         kind="final",
         unit="target",
         measure=val_median_abs_residual,

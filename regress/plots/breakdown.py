@@ -9,8 +9,9 @@ from matplotlib.figure import Figure
 from regress.comparison import RelativeEfficiency
 from regress.contaminations import Contamination
 from regress.metrics.summary import TrialSummary
+from regress.metrics.table import METRICS
 from regress.numerics.quantiles import nearest_ranks
-from regress.plots.grid import RANKING, Own, plain_log_axis
+from regress.plots.grid import Own, plain_log_axis
 from regress.plots.overlay import Style, in_legend, median, reference_styles
 from regress.plots.style import curve, label_axes, panels, rule, side_legend, side_margin
 from regress.study import Study
@@ -34,7 +35,7 @@ def breakdown(
     study: Study, kinds: Mapping[str, Shares], own: Own, references: Sequence[RelativeEfficiency]
 ) -> Figure:
     """Trials of one order and batch size: the best of each loss and contamination."""
-    label = RANKING[study.problem.ranking]
+    label = METRICS[study.problem.ranking].label
     lines = {str(loss): curve(i, str(loss)) for i, loss in enumerate(study.losses)}
     thin = reference_styles(references)
     best = _best(own)

@@ -21,11 +21,6 @@ Own = Mapping[
 
 _LETTER = 0.08  # inches, of 9.5 points
 
-RANKING = {
-    "param_error": "parameter error",
-    "val_median_abs_residual": "median |residual| on held-out rows",
-}
-
 
 def grid(
     study: Study, width: float, height: float, title: str, right: float = 0.0

@@ -10,8 +10,9 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
+from regress.metrics.table import METRICS
 from regress.numerics.quantiles import nearest_rank
-from regress.plots.grid import RANKING, Own, cells, every_few, grid, plain_log_axis
+from regress.plots.grid import Own, cells, every_few, grid, plain_log_axis
 from regress.plots.overlay import EDGES, Style, edges
 from regress.plots.style import label_axes, legend, rule, short
 from regress.study import Study
@@ -21,7 +22,7 @@ _NAMED = 12  # of a heat map's rows or columns at most
 
 
 def error_by_lr_and_sigma(study: Study, summaries: Own) -> Figure:
-    label = RANKING[study.problem.ranking]
+    label = METRICS[study.problem.ranking].label
     order = next(iter(summaries.values())).trial.order
     width, height = min(0.68 * len(study.lrs), _SIDE), min(max(0.52 * len(study.sigmas), 1.0), _SIDE)
     # Where cells are too many for numbers, the colours have to do.

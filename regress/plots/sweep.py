@@ -8,8 +8,9 @@ from matplotlib.figure import Figure
 
 from regress.comparison import RelativeEfficiency
 from regress.metrics.summary import TrialSummary
+from regress.metrics.table import METRICS
 from regress.numerics.quantiles import nearest_ranks
-from regress.plots.grid import RANKING, cells, grid, plain_log_axis
+from regress.plots.grid import cells, grid, plain_log_axis
 from regress.plots.overlay import EDGES, Style, edges, in_legend, median, reference_styles
 from regress.plots.style import curve, label_axes, rule, side_legend, side_margin
 from regress.study import Study
@@ -33,7 +34,7 @@ def error_by_lr(
     study: Study, summaries: Sequence[TrialSummary], references: Sequence[RelativeEfficiency]
 ) -> Figure:
     """Trials of one batch size and of that sigma with which the error is least."""
-    label = RANKING[study.problem.ranking]
+    label = METRICS[study.problem.ranking].label
     sigma = min(summaries, key=median).trial.sigma
     shown = [s for s in summaries if s.trial.sigma == sigma]
     lines = {str(order): curve(i, str(order)) for i, order in enumerate(study.orders)}

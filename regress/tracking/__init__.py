@@ -1,1 +1,1 @@
-"""The only place that knows MLflow."""
+"""Recording of executions in MLflow; no other package of `regress` imports MLflow."""

@@ -1,8 +1,8 @@
-"""Runs as rows of MLflow's own tables: many in one transaction.
+"""Runs written as rows of MLflow's tables, many in one transaction.
 
-MLflow's client takes some thirty milliseconds and five transactions a run. Where the store is a database
-the same rows go in together, through MLflow's own SQLAlchemy models, half a millisecond a run, and a
-run is there whole or not at all. The rows are those that the client leaves; a test compares them.
+MLflow's client needs about 30 ms and five transactions a run. Where the store is a database, the same rows
+are inserted together through MLflow's SQLAlchemy models in 0.5 ms a run, and a run is complete or absent.
+A test compares the rows with those that the client writes.
 """
 
 import json
@@ -14,10 +14,12 @@ from typing import Any
 
 import sqlalchemy
 from mlflow import MlflowClient
-from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
-from mlflow.store.artifact.local_artifact_repo import LocalArtifactRepository
-from mlflow.store.db.utils import _get_schema_version
-from mlflow.store.tracking.dbmodels.models import (
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import Session
+
+from regress.tracking.mlflow_internals import (
+    MLFLOW_RUN_NAME,
+    TESTED_SCHEMAS,
     SqlDataset,
     SqlInput,
     SqlInputTag,
@@ -26,96 +28,103 @@ from mlflow.store.tracking.dbmodels.models import (
     SqlParam,
     SqlRun,
     SqlTag,
+    database_engine,
+    local_artifact_folder,
+    schema_revision,
+    upload_artifacts,
+    write_session,
 )
-from mlflow.utils.mlflow_tags import MLFLOW_RUN_NAME
-from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.orm import Session
+from regress.tracking.runs import FinishedRun, write_files
 
-from regress.tracking.runs import FinishedRun, put
-
-# The revisions whose tables these rows were compared with the client's on.
-TESTED_SCHEMAS = frozenset({"dc11669786a5"})
 _METRIC = ("run_uuid", "key", "step", "timestamp", "value", "is_nan")
-_AT_ONCE = 10_000  # rows that one statement carries as JSON
-_Rows = tuple[type[Any], Sequence[str], list[tuple[Any, ...]]]  # a table, its columns, its new rows
+_ROWS_PER_STATEMENT = 10_000  # as JSON
+_Rows = tuple[type[Any], Sequence[str], list[tuple[Any, ...]]]  # a table's model, columns and new rows
 _INSERTS: dict[str, Callable[[type[Any]], Any]] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
 
 
-def obstacle(client: MlflowClient) -> str | None:
-    """Why runs cannot be written as rows into this store; None where they can."""
-    engine = getattr(client._tracking_client.store, "engine", None)
+def bulk_refusal(client: MlflowClient) -> str | None:
+    """Return why runs cannot be written as rows into this store; None where they can."""
+    engine = database_engine(client)
     if engine is None:
         return "it is not a database"
     if engine.dialect.name not in _INSERTS:
-        return f"{engine.dialect.name} was never tried"
-    revision = _get_schema_version(engine)
-    return None if revision in TESTED_SCHEMAS else f"its schema {revision} was never tried"
+        return f"{engine.dialect.name} was never tested"
+    revision = schema_revision(engine)
+    return None if revision in TESTED_SCHEMAS else f"its schema {revision} was never tested"
 
 
 def write_in_bulk(client: MlflowClient, experiment_id: str, runs: Sequence[FinishedRun]) -> None:
-    """Writes runs in one transaction, after their artifacts; all of them, or none.
+    """Write the runs' artifacts, then all runs in one transaction.
 
-    Runs that are there stay as they are: a lost connection may be answered by writing them again.
+    Runs that exist already stay unchanged, so that the call may be repeated after a lost connection.
+
+    Raises
+    ------
+    MlflowException
+        The database refuses the rows or cannot be reached; no run is written.
+    OSError
+        The artifacts cannot be written.
     """
     location = client.get_experiment(experiment_id).artifact_location
-    _put_artifacts(location, runs)
-    with client._tracking_client.store.ManagedSessionMaker(read_only=False) as session:
-        inserted = _insert_runs(session, [_run(int(experiment_id), location, run) for run in runs])
+    _write_artifacts(location, runs)
+    with write_session(client) as session:
+        inserted = _insert_runs(session, [_run_row(int(experiment_id), location, run) for run in runs])
         new = [run for run in runs if run.run_id in inserted]
-        datasets = _datasets(session, int(experiment_id), new)
+        datasets = _insert_datasets(session, int(experiment_id), new)
         for model, columns, rows in _rows(new, datasets):
-            _insert(session, model, columns, rows)
+            _insert_rows(session, model, columns, rows)
 
 
 def refresh_statistics(client: MlflowClient) -> None:
-    """Tells SQLite's planner how many rows there are now; without, sorting by a metric takes seconds."""
-    engine = client._tracking_client.store.engine
-    if engine.dialect.name == "sqlite":
+    """Update SQLite's statistics on row counts; without them sorting by a metric takes seconds."""
+    engine = database_engine(client)
+    if engine is not None and engine.dialect.name == "sqlite":
         with engine.begin() as connection:
             connection.exec_driver_sql("PRAGMA analysis_limit=1000")
             connection.exec_driver_sql("ANALYZE")
 
 
-def _put_artifacts(location: str, runs: Sequence[FinishedRun]) -> None:
-    repository = get_artifact_repository(location)
-    if isinstance(repository, LocalArtifactRepository):
-        # Where they belong at once: laid aside, copied and removed they would take three times as long.
-        _put_below(repository.artifact_dir, runs)
+def _write_artifacts(location: str, runs: Sequence[FinishedRun]) -> None:
+    if (local := local_artifact_folder(location)) is not None:
+        # Written to their place at once: through a temporary folder it takes three times as long.
+        _write_run_folders(local, runs)
         return
     with tempfile.TemporaryDirectory() as folder:
-        _put_below(folder, runs)
-        repository.log_artifacts(folder)
+        _write_run_folders(folder, runs)
+        upload_artifacts(location, folder)
 
 
-def _put_below(folder: str, runs: Sequence[FinishedRun]) -> None:
+def _write_run_folders(folder: str, runs: Sequence[FinishedRun]) -> None:
     for run in runs:
-        put(Path(folder, run.run_id, "artifacts"), run.files)
+        write_files(Path(folder, run.run_id, "artifacts"), run.files)
 
 
 def _insert_runs(session: Session, rows: list[dict[str, Any]]) -> set[str]:
-    """The ids of those runs that were not there yet, and are now."""
+    """Insert rows of runs; return the ids of those that did not exist before."""
     dialect = session.get_bind().dialect.name
     insert = _INSERTS[dialect](SqlRun).on_conflict_do_nothing()
     inserted = set(session.scalars(insert.returning(SqlRun.run_uuid), rows))
     if dialect == "postgresql":
-        # Each row to come looks its run up, by a plan that must not take the table for an empty one.
+        # The rows inserted next look up their run; without statistics the plan assumes an empty table.
         session.execute(sqlalchemy.text("ANALYZE runs"))
     return inserted
 
 
 def _rows(runs: Sequence[FinishedRun], datasets: dict[tuple[str, str], str]) -> Iterator[_Rows]:
+    """Yield the rows of all tables but `runs` and `datasets`."""
     tags = [
         (run.run_id, key, value)
         for run in runs
         for key, value in {**run.all_tags, MLFLOW_RUN_NAME: run.name}.items()
     ]
     params = [(run.run_id, key, value) for run in runs for key, value in run.params.items()]
-    # What is not finite never comes this far.
+    # Runs hold finite metrics only: is_nan is False.
     metrics = [
         (run.run_id, m.key, m.step, m.timestamp, m.value, False) for run in runs for m in run.metrics
     ]
-    latest: dict[tuple[Any, ...], tuple[Any, ...]] = {}  # of a run's key: by step, then time, then value
+    latest: dict[tuple[Any, ...], tuple[Any, ...]] = {}  # by run and key
     for row in metrics:
+        # The row with the largest step, then timestamp, then value, as MLflow defines it.
         latest[row[:2]] = max(row, latest.get(row[:2], row))
     inputs = [(run.run_id, run.dataset, uuid.uuid4().hex) for run in runs if run.dataset is not None]
     yield SqlTag, ("run_uuid", "key", "value"), tags
@@ -137,12 +146,12 @@ def _rows(runs: Sequence[FinishedRun], datasets: dict[tuple[str, str], str]) -> 
     )
 
 
-def _insert(
+def _insert_rows(
     session: Session, model: type[Any], columns: Sequence[str], rows: list[tuple[Any, ...]]
 ) -> None:
-    """Inserts rows past SQLAlchemy, which takes longer to bind each value than the database to store it.
+    """Insert rows without SQLAlchemy's binding of values, which takes longer than storing them.
 
-    PostgreSQL's drivers send a statement for each row, or long lists of values to parse: it gets JSON.
+    PostgreSQL gets JSON: its drivers send one statement for each row, or long lists of values to parse.
     """
     connection = session.connection()
     insert = f"INSERT INTO {model.__tablename__} ({', '.join(columns)})"
@@ -154,12 +163,14 @@ def _insert(
         f"SELECT {', '.join(columns)} FROM json_populate_recordset(CAST(NULL AS {model.__tablename__}),"
     )
     statement = sqlalchemy.text(f"{insert} {select} CAST(:rows AS json))")
-    for start in range(0, len(rows), _AT_ONCE):
-        content = [dict(zip(columns, row, strict=True)) for row in rows[start : start + _AT_ONCE]]
+    for start in range(0, len(rows), _ROWS_PER_STATEMENT):
+        content = [
+            dict(zip(columns, row, strict=True)) for row in rows[start : start + _ROWS_PER_STATEMENT]
+        ]
         connection.execute(statement, {"rows": json.dumps(content)})
 
 
-def _run(experiment_id: int, location: str, run: FinishedRun) -> dict[str, Any]:
+def _run_row(experiment_id: int, location: str, run: FinishedRun) -> dict[str, Any]:
     return {
         "run_uuid": run.run_id,
         "name": run.name,
@@ -178,12 +189,13 @@ def _run(experiment_id: int, location: str, run: FinishedRun) -> dict[str, Any]:
     }
 
 
-def _datasets(
+def _insert_datasets(
     session: Session, experiment_id: int, runs: Sequence[FinishedRun]
 ) -> dict[tuple[str, str], str]:
-    """The id of each data set by name and digest; those not there yet are inserted.
+    """Insert the runs' data sets that are new; return the id of each by name and digest.
 
-    Inserted first, looked up then: a transaction that began by reading would lose to another writer.
+    Insert before selecting: a transaction that starts with a read cannot be upgraded while another
+    connection writes (SQLITE_BUSY).
     """
     datasets = [run.dataset.dataset for run in runs if run.dataset is not None]
     wanted = {(dataset.name, dataset.digest): dataset for dataset in datasets}

@@ -1,4 +1,4 @@
-"""What an execution ran on: versions, processor, threads, code."""
+"""The environment that an execution runs in: versions, processor, threads, code."""
 
 import os
 import platform
@@ -29,8 +29,8 @@ _PACKAGES = (
 )
 
 _PACKAGE = Path(__file__).parents[1]
-_VECTOR = ("sse", "ssse", "avx", "fma", "f16c", "bmi", "amx", "asimd", "sve")
-# Variables that choose how torch's and NumPy's libraries, Numba and the C library compute.
+_VECTOR_FLAGS = ("sse", "ssse", "avx", "fma", "f16c", "bmi", "amx", "asimd", "sve")
+# Environment variables that change how torch, NumPy, Numba and the C library compute.
 _SWITCHES = (
     "NUMBA_CPU_NAME",
     "NUMBA_CPU_FEATURES",
@@ -43,12 +43,13 @@ _SWITCHES = (
     "OPENBLAS_CORETYPE",
     "NPY_DISABLE_CPU_FEATURES",
 )
-_LARGEST = 1 << 20  # bytes
+_DIFF_LIMIT = 1 << 20  # bytes
 
 
 def environment() -> dict[str, Any]:
-    """Versions, torch build, processor, threads, platform, source and git state, for `environment.json`."""
-    limit_to_one_thread()  # as references and theory do: the record must not depend on earlier calls
+    """Return versions, torch build, processor, threads, platform, source and git state as JSON values."""
+    # References and theory set one thread; set here too, the record does not depend on what ran before.
+    limit_to_one_thread()
     return {
         "python": platform.python_version(),
         "packages": {name: version(name) for name in _PACKAGES},
@@ -72,12 +73,12 @@ def environment() -> dict[str, Any]:
 
 
 def _without_capability(build: str) -> str:
-    """How torch was built, without the line of it that tells of this processor."""
+    """Return torch's build text without the line on this processor."""
     return "\n".join(line for line in build.splitlines() if "CPU capability" not in line)
 
 
 def code_digest() -> str:
-    """Sixteen hexadecimal digits of the source of the package `regress`, studies included."""
+    """Return sixteen hexadecimal digits of a hash of the package's source, studies included."""
     digest = sha256()
     for name, file in _sources().items():
         digest.update(name.encode() + b"\0" + file.read_bytes())
@@ -85,7 +86,7 @@ def code_digest() -> str:
 
 
 def file_digests() -> dict[str, str]:
-    """Sixteen hexadecimal digits of each file that `code_digest` is of."""
+    """Return sixteen hexadecimal digits of a hash of each file that `code_digest` covers."""
     return {name: sha256(file.read_bytes()).hexdigest()[:16] for name, file in _sources().items()}
 
 
@@ -95,17 +96,18 @@ def _sources() -> dict[str, Path]:
 
 
 def git_state() -> dict[str, Any] | None:
-    """Commit and whether the work tree differs from it; None outside a repository."""
+    """Return the commit and whether the work tree differs from it; None outside a repository."""
     try:
         return {"commit": _git("rev-parse", "HEAD").strip(), "dirty": bool(_git("status", "--porcelain"))}
     except (OSError, subprocess.CalledProcessError):
         return None
 
 
-def uncommitted() -> bytes | None:
-    """How the work tree differs from its commit, new files by name; None where it does not.
+def uncommitted_diff() -> bytes | None:
+    """Return the difference of the work tree from its commit, new files by name; None without any.
 
-    Cut off at a megabyte. None, too, where this package is no part of the repository that it lies in.
+    It is cut off at 1 MiB. None, too, where the package's files are not tracked by the repository around
+    them.
     """
     try:
         _git("ls-files", "--error-unmatch", str(_PACKAGE / "__init__.py"))
@@ -116,19 +118,19 @@ def uncommitted() -> bytes | None:
     content = (
         difference + "".join(f"# not in the repository: {name}\n" for name in new.splitlines())
     ).encode()
-    if len(content) > _LARGEST:
-        content = content[:_LARGEST] + f"\n# cut off: {len(content):,} bytes in all\n".encode()
+    if len(content) > _DIFF_LIMIT:
+        content = content[:_DIFF_LIMIT] + f"\n# cut off: {len(content):,} bytes in all\n".encode()
     return content or None
 
 
 def _git(*arguments: str) -> str:
     command = ["git", "-C", str(_PACKAGE.parent), *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=True)
-    return done.stdout
+    completed = subprocess.run(command, capture_output=True, text=True, errors="replace", check=True)
+    return completed.stdout
 
 
 def _cpu(field: str) -> str:
-    """A field of the first processor, as Linux tells it; empty elsewhere."""
+    """Return a field of the first processor from /proc/cpuinfo; "" on other systems than Linux."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
@@ -137,6 +139,6 @@ def _cpu(field: str) -> str:
 
 
 def _vector_instructions() -> str:
-    """Those of the processor's flags by which libraries choose how to compute."""
+    """Return the processor's flags by which libraries choose their code."""
     flags = (_cpu("flags") or _cpu("Features")).split()
-    return " ".join(sorted(flag for flag in flags if flag.startswith(_VECTOR)))
+    return " ".join(sorted(flag for flag in flags if flag.startswith(_VECTOR_FLAGS)))

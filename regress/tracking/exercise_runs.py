@@ -1,21 +1,27 @@
-"""The notebook's exercises as MLflow runs: one parent, one child an exercise."""
+"""The notebook's exercises as MLflow runs: one child of the execution for each exercise."""
 
 import math
 from collections.abc import Mapping, Sequence
 
 from mlflow.entities import Metric
-from mlflow.utils.mlflow_tags import MLFLOW_SOURCE_NAME, MLFLOW_USER
 
 from regress.notebook import Exercise, Row
-from regress.tracking.record import Execution, log_children, now
+from regress.tracking.mlflow_internals import MLFLOW_SOURCE_NAME, MLFLOW_USER
+from regress.tracking.record import Execution, log_children, now_in_ms
 from regress.tracking.runs import FinishedRun
 
 
 def log_exercise(
     execution: Execution, exercise: Exercise, rows: Sequence[Row], files: Mapping[str, bytes]
 ) -> None:
-    """Writes one exercise with its set-ups as params, its quantiles as metrics, and its figures."""
-    at = now()
+    """Write an exercise as a run: its fits as params, quantiles as metrics, figures as artifacts.
+
+    Raises
+    ------
+    ServiceLost
+        The store cannot be reached, or a disk is full.
+    """
+    at = now_in_ms()
     run = FinishedRun(
         name=exercise.name,
         key=exercise.name,
@@ -53,5 +59,5 @@ def _metrics(row: Row, at: int) -> list[Metric]:
 
 
 def _key(text: str) -> str:
-    """`text` without the characters that MLflow's names do not take."""
+    """Return `text` without characters that MLflow refuses in names."""
     return text.replace(",", "").replace("−", "minus")

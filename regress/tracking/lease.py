@@ -1,7 +1,7 @@
-"""Who is at work on an execution: nobody takes it over while its owner lives.
+"""Leases on executions: while a process works on an execution, no other one resumes it.
 
-On one host a file lock decides, which dies with its process. For other hosts the execution's run carries
-a tag that its owner renews.
+Between processes of one host a file lock decides, which the system releases when its process ends. For
+other hosts the execution's run carries a tag that the working process renews.
 """
 
 import json
@@ -19,10 +19,11 @@ from mlflow.entities import Run
 
 from regress.errors import InputError
 from regress.home import home
+from regress.tracking.mlflow_internals import silence_database_log
 
-TAG = "regress.lease"
-BEAT = 15.0  # seconds between renewals
-EXPIRY = 6 * BEAT
+LEASE_TAG = "regress.lease"
+HEARTBEAT_SECONDS = 15.0  # between renewals
+EXPIRY_SECONDS = 6 * HEARTBEAT_SECONDS
 
 
 @dataclass(frozen=True)
@@ -36,18 +37,18 @@ class Lease:
 
     @property
     def is_alive(self) -> bool:
-        """Whether its owner is at work: a process here, a fresh heartbeat elsewhere."""
+        """Whether the process still works: it exists on this host, or its heartbeat is recent elsewhere."""
         if self.host != socket.gethostname():
-            return time.time() - self.heartbeat < EXPIRY
+            return time.time() - self.heartbeat < EXPIRY_SECONDS
         try:
             return abs(psutil.Process(self.pid).create_time() - self.started) < 1
         except psutil.NoSuchProcess:
             return False
 
 
-def lease(run: Run) -> Lease | None:
-    """The lease on an execution; None where nobody holds one."""
-    text = run.data.tags.get(TAG)
+def read_lease(run: Run) -> Lease | None:
+    """Return the lease on an execution; None without one, or where its tag cannot be read."""
+    text = run.data.tags.get(LEASE_TAG)
     try:
         return Lease(**json.loads(text)) if text else None
     except (ValueError, TypeError):
@@ -55,39 +56,45 @@ def lease(run: Run) -> Lease | None:
 
 
 @contextmanager
-def held(client: MlflowClient, run_id: str) -> Iterator[None]:
-    """Holds the lease on an execution; raises InputError where another process of this host does."""
+def hold_lease(client: MlflowClient, run_id: str) -> Iterator[None]:
+    """Hold the lease on an execution inside the block.
+
+    Raises
+    ------
+    InputError
+        Another process of this host holds it.
+    """
     folder = home() / "leases"
     folder.mkdir(exist_ok=True)
     lock = FileLock(folder / f"{run_id}.lock")
     try:
         lock.acquire(timeout=0)
     except Timeout:
-        raise InputError(f"--resume: another process is at work on the execution {run_id}") from None
-    done = threading.Event()
+        raise InputError(f"--resume: another process is running the execution {run_id}") from None
+    released = threading.Event()
     _renew(client, run_id)
-    beat = threading.Thread(target=_beat, args=(client, run_id, done), daemon=True)
-    beat.start()
+    heartbeat = threading.Thread(target=_keep_renewing, args=(client, run_id, released), daemon=True)
+    heartbeat.start()
     try:
         yield
     finally:
-        done.set()
-        beat.join()
-        with suppress(Exception):  # the store is away: the lease ends with this process
-            client.delete_tag(run_id, TAG)
+        released.set()
+        heartbeat.join()
+        # An unreachable store keeps the tag, which is void once this process has ended.
+        with suppress(Exception), silence_database_log():
+            client.delete_tag(run_id, LEASE_TAG)
         lock.release()
         (folder / f"{run_id}.lock").unlink(missing_ok=True)
 
 
-def _beat(client: MlflowClient, run_id: str, done: threading.Event) -> None:
-    while not done.wait(BEAT):
-        try:
+def _keep_renewing(client: MlflowClient, run_id: str, released: threading.Event) -> None:
+    while not released.wait(HEARTBEAT_SECONDS):
+        # An unreachable store is reported by the calls that write results.
+        with suppress(Exception), silence_database_log():
             _renew(client, run_id)
-        except Exception:
-            continue  # the store is away; what writes to it says so
 
 
 def _renew(client: MlflowClient, run_id: str) -> None:
-    me = psutil.Process()
-    mine = Lease(socket.gethostname(), me.pid, me.create_time(), time.time())
-    client.set_tag(run_id, TAG, json.dumps(asdict(mine)))
+    process = psutil.Process()
+    lease = Lease(socket.gethostname(), process.pid, process.create_time(), time.time())
+    client.set_tag(run_id, LEASE_TAG, json.dumps(asdict(lease)))

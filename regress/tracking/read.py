@@ -1,11 +1,9 @@
-"""Recorded executions, found and read back."""
+"""Search and reading of recorded executions."""
 
 import csv
-import gc
 import io
 import json
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -15,7 +13,6 @@ import pyarrow.parquet as pq
 import yaml
 from mlflow.entities import LifecycleStage, Run
 from mlflow.exceptions import MlflowException
-from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
 from regress.errors import InputError
 from regress.metrics.table import METRICS, history_names
@@ -26,71 +23,97 @@ from regress.rerun.rows import rows as as_rows
 from regress.study import Study
 from regress.study.load import validate
 from regress.study.trial_filter import Fields, arrange
+from regress.tracking.mlflow_internals import MLFLOW_PARENT_RUN_ID
 from regress.tracking.record import PROBLEM, TAG_LIMIT
 from regress.tracking.store import Store
 
 KIND = "regress.kind"
-BASELINE = "regress.baseline"  # of the execution that reruns are held against, where one was pinned
-REPRODUCES = "regress.reproduces"  # of a rerun: the execution
-VERDICT_AT = "regress.verdict_at"  # of an execution: when it was last rerun
-_A_PAGE = 1000  # runs, MLflow's default
-_BY_EPOCH = {name + suffix for name in history_names() for suffix in ("", "_q05", "_q95")}
+BASELINE = "regress.baseline"  # tag of the pinned execution that reruns are compared with
+REPRODUCES = "regress.reproduces"  # tag of a rerun with the id of the execution
+VERDICT_AT = "regress.verdict_at"  # tag of an execution with the time of its last rerun
+RUNS_PER_PAGE = 1000  # MLflow's default
+_HISTORIES = {name + suffix for name in history_names() for suffix in ("", "_q05", "_q95")}
 
 
 def find_execution(store: Store, run: str) -> Run:
-    """The parent run with id `run`, or the newest finished one for `latest`.
+    """Return the execution with run id `run`, or the newest finished one for `latest`.
 
-    Raises InputError where there is none, or the run is not an execution.
+    Raises
+    ------
+    InputError
+        There is none, it is deleted, or the run is not an execution of a study.
     """
     if run == "latest":
         return _latest(store)
     try:
-        found = store.client.get_run(run)
+        execution = store.client.get_run(run)
     except MlflowException:
-        raise InputError(f"RUN: no run {run!r} in {store.shown}, expected an id or latest") from None
-    kind, parent = found.data.tags.get(KIND), found.data.tags.get(MLFLOW_PARENT_RUN_ID)
-    if found.info.lifecycle_stage != LifecycleStage.ACTIVE:
-        raise InputError(f"RUN: {run} is deleted in {store.shown}")
+        raise InputError(f"RUN: no run {run!r} in {store.display_uri}, expected an id or latest") from None
+    tags = execution.data.tags
+    kind, parent = tags.get(KIND), tags.get(MLFLOW_PARENT_RUN_ID)
+    if execution.info.lifecycle_stage != LifecycleStage.ACTIVE:
+        raise InputError(f"RUN: {run} is deleted in {store.display_uri}")
     if kind == "rerun":
-        raise InputError(f"RUN: {run} is a rerun; give the execution, {found.data.tags.get(REPRODUCES)}")
+        raise InputError(f"RUN: {run} is a rerun; give the execution, {tags.get(REPRODUCES)}")
     if kind != "study":
         hint = f"; give its parent run's id, {parent}" if parent else ""
         raise InputError(f"RUN: {run} is not an execution of a study{hint}")
-    return found
+    return execution
 
 
-def executions(store: Store, run: str) -> list[Run]:
-    """The one that `find_execution` finds, or each experiment's own for `baseline`."""
+def find_executions(store: Store, run: str) -> list[Run]:
+    """Return the execution that `find_execution` finds; for `baseline` those of all experiments.
+
+    Raises
+    ------
+    InputError
+        There is none, or the run is not an execution of a study.
+    """
     if run != "baseline":
         return [find_execution(store, run)]
-    found = [baseline(store, experiment_id) for experiment_id in _experiments(store)]
-    pinned = [execution for execution in found if execution is not None]
-    if not pinned:
+    baselines = [find_baseline(store, experiment_id) for experiment_id in _experiment_ids(store)]
+    executions = [execution for execution in baselines if execution is not None]
+    if not executions:
         raise _nothing_finished(store)
-    return pinned
+    return executions
 
 
-def baseline(store: Store, experiment_id: str) -> Run | None:
-    """The execution that reruns are held against: the one pinned, else the first that finished."""
-    pinned = _finished(store, [experiment_id], f"tags.`{BASELINE}` = 'true'", "end_time DESC")
-    return pinned or _finished(store, [experiment_id], "", "end_time ASC")
+def find_baseline(store: Store, experiment_id: str) -> Run | None:
+    """Return the execution that reruns are compared with: the pinned one, else the first that finished.
+
+    None where none has finished.
+    """
+    pinned = _first_finished(store, [experiment_id], f"tags.`{BASELINE}` = 'true'", "end_time DESC")
+    return pinned or _first_finished(store, [experiment_id], "", "end_time ASC")
 
 
-def pin(store: Store, execution: Run) -> None:
-    """Makes a finished execution the baseline of its experiment; raises InputError where it is not."""
+def pin_baseline(store: Store, execution: Run) -> None:
+    """Make a finished execution the baseline of its experiment.
+
+    Raises
+    ------
+    InputError
+        The execution has not finished.
+    """
     run_id, status = execution.info.run_id, execution.info.status
     if status != "FINISHED":
         raise InputError(f"RUN: {run_id} is {status}, expected an execution that has finished")
-    others = store.client.search_runs([execution.info.experiment_id], f"tags.`{BASELINE}` = 'true'")
-    for other in others:
-        store.client.delete_tag(other.info.run_id, BASELINE)
+    pinned = store.client.search_runs([execution.info.experiment_id], f"tags.`{BASELINE}` = 'true'")
+    for baseline in pinned:
+        store.client.delete_tag(baseline.info.run_id, BASELINE)
     store.client.set_tag(run_id, BASELINE, "true")
 
 
-def record(store: Store, execution: Run) -> Record:
-    """What an execution left; raises InputError where that is missing, unreadable or from elsewhere."""
-    study = recorded_study(store, execution)
-    content = artifact(store, execution, "results.parquet")
+def read_record(store: Store, execution: Run) -> Record:
+    """Return the study, the rows of results and the environment of an execution.
+
+    Raises
+    ------
+    InputError
+        One of them is missing or unreadable, or the study cannot be run here.
+    """
+    study = read_study(store, execution)
+    content = read_artifact(store, execution, "results.parquet")
     try:
         table = pq.read_table(io.BytesIO(content))
     except (pa.ArrowException, OSError) as error:
@@ -100,7 +123,7 @@ def record(store: Store, execution: Run) -> Record:
     except InputError as error:
         raise _unreadable(execution, "results.parquet", str(error)) from None
     try:
-        environment = json.loads(artifact(store, execution, "environment.json"))
+        environment = json.loads(read_artifact(store, execution, "environment.json"))
     except ValueError as error:
         raise _unreadable(execution, "environment.json", str(error)) from None
     if not isinstance(environment, dict):
@@ -117,14 +140,17 @@ def record(store: Store, execution: Run) -> Record:
     )
 
 
-def recorded_study(store: Store, execution: Run) -> Study:
-    """The study of an execution, from its study.yaml; raises InputError where it cannot be run here.
+def read_study(store: Store, execution: Run) -> Study:
+    """Return the study of an execution from its study.yaml.
 
-    A table is checked against the digest of the rows that were trained on.
+    Raises
+    ------
+    InputError
+        It is missing or unreadable, cannot be run here, or its table has changed since.
     """
     run_id = execution.info.run_id
     try:
-        fields = yaml.safe_load(artifact(store, execution, "study.yaml"))
+        fields = yaml.safe_load(read_artifact(store, execution, "study.yaml"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise _unreadable(execution, "study.yaml", str(error)) from None
     if not isinstance(fields, dict):
@@ -145,17 +171,23 @@ def recorded_study(store: Store, execution: Run) -> Study:
     return study
 
 
-def artifact(store: Store, execution: Run, name: str) -> bytes:
-    """An artifact of an execution; raises InputError where it is missing."""
+def read_artifact(store: Store, execution: Run, name: str) -> bytes:
+    """Return an artifact of an execution.
+
+    Raises
+    ------
+    InputError
+        It is missing or cannot be read.
+    """
     try:
         with TemporaryDirectory() as folder:
             return Path(store.client.download_artifacts(execution.info.run_id, name, folder)).read_bytes()
     except (MlflowException, OSError):
-        raise InputError(f"RUN: {_shown(execution)} has no readable {name}") from None
+        raise InputError(f"RUN: {_run_and_status(execution)} has no readable {name}") from None
 
 
 def hours_since(moment: str | None) -> float | None:
-    """Hours since a time in ISO 8601; None where there is none."""
+    """Return the hours since a time in ISO 8601; None without a valid time."""
     try:
         return (
             (datetime.now(UTC) - datetime.fromisoformat(moment)).total_seconds() / 3600 if moment else None
@@ -164,41 +196,50 @@ def hours_since(moment: str | None) -> float | None:
         return None
 
 
-def recorded_outcome(store: Store, execution: Run) -> Outcome:
-    """Return the outcome of an execution; raise InputError where it is missing or unreadable."""
+def read_outcome(store: Store, execution: Run) -> Outcome:
+    """Return the outcome of an execution.
+
+    Raises
+    ------
+    InputError
+        It is missing or unreadable.
+    """
     try:
-        return Outcome.from_json(json.loads(artifact(store, execution, "comparison.json")))
+        return Outcome.from_json(json.loads(read_artifact(store, execution, "comparison.json")))
     except (ValueError, KeyError, TypeError):
-        raise InputError(f"RUN: {_shown(execution)} has no readable comparison.json") from None
+        raise InputError(f"RUN: {_run_and_status(execution)} has no readable comparison.json") from None
 
 
-def trials(store: Store, execution: Run) -> list[Fields]:
-    """What each trial of an execution recorded, the best first: `run_id`, its params, its final metrics.
+def read_trials(store: Store, execution: Run) -> list[Fields]:
+    """Return `run_id`, params and final metrics of each trial of an execution, the best first.
 
-    A history's last value is left out: it may be from the last epoch that was still finite. Raises
-    InputError where no trial was recorded.
+    Histories are left out: their last value may be from the last epoch before they became non-finite.
+
+    Raises
+    ------
+    InputError
+        No trial was recorded.
     """
     parent, experiment_id = execution.info.run_id, execution.info.experiment_id
-    filter_string = f"tags.`mlflow.parentRunId` = '{parent}' and tags.`regress.kind` = 'trial'"
+    filter_string = f"tags.`{MLFLOW_PARENT_RUN_ID}` = '{parent}' and tags.`regress.kind` = 'trial'"
     rows: list[Fields] = []
-    with _no_collection():
-        page = None
-        while page is None or page:
-            found = store.client.search_runs(
-                [experiment_id], filter_string, max_results=_A_PAGE, page_token=page
-            )
-            rows += map(_fields, found)
-            page = found.token or ""
+    token = None
+    while token is None or token:
+        page = store.client.search_runs(
+            [experiment_id], filter_string, max_results=RUNS_PER_PAGE, page_token=token
+        )
+        rows += map(_fields, page)
+        token = page.token or ""
     if not rows:
         raise InputError(f"RUN: {parent} ({execution.info.status}) has no trials")
-    known = {name for row in rows for name in row}
-    ranking = [metric.final_name for metric in METRICS.values() if metric.ranks]
-    recorded = [name for name in ranking if name in known]
-    return arrange(rows, recorded[-1]) if recorded else rows
+    names = {name for row in rows for name in row}
+    rankings = [metric.final_name for metric in METRICS.values() if metric.ranks]
+    ranking = next((name for name in reversed(rankings) if name in names), None)
+    return arrange(rows, ranking) if ranking else rows
 
 
-def as_csv(rows: Sequence[Fields]) -> str:
-    """One line a trial: its run, its params, its final metrics; empty where one was not finite."""
+def trials_as_csv(rows: Sequence[Fields]) -> str:
+    """Return CSV with a line for each trial: run, params and final metrics, empty where not finite."""
     texts = dict.fromkeys(name for row in rows for name, value in row.items() if isinstance(value, str))
     numbers = sorted({name for row in rows for name in row} - texts.keys())
     text = io.StringIO()
@@ -209,54 +250,44 @@ def as_csv(rows: Sequence[Fields]) -> str:
 
 
 def _fields(run: Run) -> Fields:
-    finals = {name: value for name, value in run.data.metrics.items() if name not in _BY_EPOCH}
+    finals = {name: value for name, value in run.data.metrics.items() if name not in _HISTORIES}
     return {"run_id": run.info.run_id, **run.data.params, **dict(sorted(finals.items()))}
 
 
-@contextmanager
-def _no_collection() -> Iterator[None]:
-    """MLflow makes some fifty objects a run, and the collector looks at all of them again and again."""
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.enable()
-
-
 def _latest(store: Store) -> Run:
-    found = _finished(store, _experiments(store), "", "start_time DESC")
-    if found is None:
+    execution = _first_finished(store, _experiment_ids(store), "", "start_time DESC")
+    if execution is None:
         raise _nothing_finished(store)
-    return found
+    return execution
 
 
-def _finished(store: Store, experiments: list[str], condition: str, order: str) -> Run | None:
-    """The first finished execution by `order`, if there is one."""
+def _first_finished(store: Store, experiment_ids: list[str], condition: str, order: str) -> Run | None:
+    """Return the first finished execution by `order`; None without one."""
     conditions = [f"tags.`{KIND}` = 'study'", "attributes.status = 'FINISHED'", *filter(None, [condition])]
     runs = store.client.search_runs(
-        experiments, " and ".join(conditions), max_results=1, order_by=[f"attributes.{order}"]
+        experiment_ids, " and ".join(conditions), max_results=1, order_by=[f"attributes.{order}"]
     )
     return runs[0] if runs else None
 
 
-def _experiments(store: Store) -> list[str]:
-    found: list[str] = []
-    page = None
-    while page is None or page:
-        experiments = store.client.search_experiments(page_token=page)
-        found += [experiment.experiment_id for experiment in experiments]
-        page = experiments.token or ""
-    return found
+def _experiment_ids(store: Store) -> list[str]:
+    ids: list[str] = []
+    token = None
+    while token is None or token:
+        page = store.client.search_experiments(page_token=token)
+        ids += [experiment.experiment_id for experiment in page]
+        token = page.token or ""
+    return ids
 
 
 def _nothing_finished(store: Store) -> InputError:
-    return InputError(f"RUN: {store.shown} holds no finished execution; start with regress run")
+    return InputError(f"RUN: {store.display_uri} holds no finished execution; start with regress run")
 
 
-def _shown(execution: Run) -> str:
+def _run_and_status(execution: Run) -> str:
     return f"{execution.info.run_id} ({execution.info.status})"
 
 
 def _unreadable(execution: Run, name: str, reason: str) -> InputError:
-    first = (reason.strip().splitlines() or ["no reason given"])[0].rstrip(".")
-    return InputError(f"RUN: the {name} of {_shown(execution)} cannot be read: {first}")
+    first_line = (reason.strip().splitlines() or ["no reason given"])[0].rstrip(".")
+    return InputError(f"RUN: the {name} of {_run_and_status(execution)} cannot be read: {first_line}")

@@ -1,4 +1,4 @@
-"""Executions and trials as MLflow runs: one parent, one child a trial."""
+"""Executions and trials as MLflow runs: a parent run, and one child run for each trial."""
 
 import json
 import tempfile
@@ -9,23 +9,24 @@ from typing import Any, Literal
 
 import yaml
 from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, Run
-from mlflow.utils.mlflow_tags import (
-    MLFLOW_DATASET_CONTEXT,
-    MLFLOW_SOURCE_NAME,
-    MLFLOW_USER,
-)
 
 from regress.metrics.summary import TrialSummary
 from regress.pipeline.steps import RowsDigest
 from regress.study import Study, Trial
-from regress.tracking.environment import code_digest, environment, git_state, uncommitted
+from regress.tracking.environment import code_digest, environment, git_state, uncommitted_diff
+from regress.tracking.mlflow_internals import (
+    MLFLOW_DATASET_CONTEXT,
+    MLFLOW_GIT_COMMIT,
+    MLFLOW_SOURCE_NAME,
+    MLFLOW_USER,
+)
 from regress.tracking.retry import retry_on_disconnect
-from regress.tracking.runs import FinishedRun, put
-from regress.tracking.store import Store, experiment
+from regress.tracking.runs import FinishedRun, write_files
+from regress.tracking.store import Store, get_or_create_experiment
 from regress.tracking.unfinished import finished_children
 
-FLOW_RUN = "prefect.flow_run_id"  # the tag that names the flow run that made an execution
-PROBLEM = "regress.problem"  # the tag that holds what an execution's rows were made of
+FLOW_RUN = "prefect.flow_run_id"  # tag with the id of the flow run that made an execution
+PROBLEM = "regress.problem"  # tag with the identity of an execution's problem and its data
 _PARAM_LIMIT = 6000  # characters; MLflow refuses more
 NAME_LIMIT = 250  # characters of a run's name
 TAG_LIMIT = 8000  # characters of a tag's value
@@ -33,13 +34,13 @@ TAG_LIMIT = 8000  # characters of a tag's value
 
 @dataclass(frozen=True)
 class Execution:
-    """One run of a study, being recorded."""
+    """A parent run that is being recorded: of a study, a rerun or the notebook."""
 
     store: Store
     experiment_id: str
     run_id: str
     user: str
-    recorded: frozenset[str] = frozenset()  # keys of the child runs that an interrupted attempt has left
+    recorded: frozenset[str] = frozenset()  # keys of the child runs of an interrupted attempt
     interrupted: str | None = None  # the Prefect flow run of that attempt
 
     @property
@@ -49,23 +50,37 @@ class Execution:
 
 @dataclass(frozen=True)
 class TrialRecord:
-    """All that one trial leaves in MLflow."""
+    """All that is recorded of a trial."""
 
-    place: int  # of the trial in its study
+    position: int  # of the trial in its study
     summary: TrialSummary
     rows: RowsDigest
     plot: bytes  # PNG
 
 
-def begin(store: Store, study: Study, user: str, tags: Mapping[str, str]) -> Execution:
-    """Opens the parent run of an execution."""
+def begin_execution(store: Store, study: Study, user: str, tags: Mapping[str, str]) -> Execution:
+    """Start the parent run of an execution.
+
+    Raises
+    ------
+    InputError
+        The study's experiment is deleted or not writable.
+    ServiceLost
+        The store cannot be reached, or a disk is full.
+    """
     identity = {"regress.study": study.digest, PROBLEM: study.problem.identity[:TAG_LIMIT]}
     return open_parent(store, study.name, "study", user, {**identity, **tags})
 
 
 @retry_on_disconnect
 def resume_execution(store: Store, run: Run, user: str, tags: Mapping[str, str]) -> Execution:
-    """Returns an unfinished execution to RUNNING; child runs that are not finished are deleted."""
+    """Set an unfinished execution to RUNNING again and delete its unfinished child runs.
+
+    Raises
+    ------
+    ServiceLost
+        The store cannot be reached, or a disk is full.
+    """
     experiment_id, run_id = run.info.experiment_id, run.info.run_id
     for name, value in tags.items():
         store.client.set_tag(run_id, name, value)
@@ -76,13 +91,19 @@ def resume_execution(store: Store, run: Run, user: str, tags: Mapping[str, str])
 
 
 @retry_on_disconnect
-def describe(execution: Execution, study: Study) -> None:
-    """Gives the parent run the study's fields, and the study and the environment as artifacts."""
+def log_study(execution: Execution, study: Study) -> None:
+    """Record the study's fields as params of the parent run, study and environment as artifacts.
+
+    Raises
+    ------
+    ServiceLost
+        The store cannot be reached, or a disk is full.
+    """
     fields = study.model_dump(mode="json", exclude={"name"})
     params = [Param(name, param_text(value)) for name, value in fields.items()]
     execution.store.client.log_batch(execution.run_id, params=params)
-    difference = uncommitted()
-    attach(
+    difference = uncommitted_diff()
+    log_files(
         execution,
         {
             "study.yaml": study_yaml(study).encode(),
@@ -94,25 +115,33 @@ def describe(execution: Execution, study: Study) -> None:
 
 @retry_on_disconnect
 def open_parent(store: Store, name: str, kind: str, user: str, tags: Mapping[str, str]) -> Execution:
-    """Opens a parent run in the experiment `name`."""
-    return open_run(store, experiment(store, name), name, kind, user, tags)
+    """Start a parent run in the experiment `name`, which is created where it is missing.
+
+    Raises
+    ------
+    InputError
+        The experiment is deleted or not writable.
+    ServiceLost
+        The store cannot be reached, or a disk is full.
+    """
+    return open_run(store, get_or_create_experiment(store, name), name, kind, user, tags)
 
 
 def open_run(
     store: Store, experiment_id: str, name: str, kind: str, user: str, tags: Mapping[str, str]
 ) -> Execution:
-    """Opens a run, called `name` and the time, that says by which code it is made."""
+    """Start a run named `name` and the time, with tags on the code that makes it."""
     git = git_state() or {}
     run = store.client.create_run(
         experiment_id,
-        start_time=now(),
+        start_time=now_in_ms(),
         run_name=f"{name} {time.strftime('%Y-%m-%d %H:%M:%S')}",
         tags={
             MLFLOW_USER: user,
             MLFLOW_SOURCE_NAME: "regress",
             "regress.kind": kind,
             "regress.code": code_digest(),
-            **({"mlflow.source.git.commit": git["commit"]} if git else {}),
+            **({MLFLOW_GIT_COMMIT: git["commit"]} if git else {}),
             **({"regress.git_dirty": str(git["dirty"]).lower()} if git else {}),
             **tags,
         },
@@ -121,58 +150,82 @@ def open_run(
 
 
 def log_trials(execution: Execution, records: Iterable[TrialRecord]) -> None:
-    """Writes trials as finished child runs, their plots before their rows; those already there stay."""
+    """Write trials as finished child runs; those that are recorded already stay unchanged.
+
+    Raises
+    ------
+    ServiceLost
+        The store cannot be reached, or a disk is full.
+    """
     log_children(execution, [_finished_run(execution, record) for record in records])
 
 
 def log_children(execution: Execution, runs: Iterable[FinishedRun]) -> None:
-    """Writes finished child runs; those that an interrupted attempt has left stay as they are."""
+    """Write finished child runs, except those that an interrupted attempt recorded.
+
+    Raises
+    ------
+    ServiceLost
+        The store cannot be reached, or a disk is full.
+    """
     missing = [run for run in runs if run.key not in execution.recorded]
     if missing:
         execution.store.write(execution.experiment_id, missing)
 
 
 @retry_on_disconnect
-def attach(execution: Execution, files: Mapping[str, bytes]) -> None:
-    """Artifacts of the parent run, by their paths inside it."""
+def log_files(execution: Execution, files: Mapping[str, bytes]) -> None:
+    """Write artifacts of the parent run, by their paths inside it.
+
+    Raises
+    ------
+    ServiceLost
+        The store cannot be reached, or a disk is full.
+    """
     with tempfile.TemporaryDirectory() as folder:
-        put(folder, files)
+        write_files(folder, files)
         execution.store.client.log_artifacts(execution.run_id, folder)
 
 
 @retry_on_disconnect
-def finish(execution: Execution, metrics: Mapping[str, float]) -> None:
-    """Closes the parent run, FINISHED."""
-    client, run_id, at = execution.store.client, execution.run_id, now()
-    known = client.get_run(run_id).data.metrics
-    logged = [Metric(name, value, at, 0) for name, value in metrics.items() if name not in known]
+def finish_execution(execution: Execution, metrics: Mapping[str, float]) -> None:
+    """Record metrics of the parent run and close it, FINISHED.
+
+    Raises
+    ------
+    ServiceLost
+        The store cannot be reached, or a disk is full.
+    """
+    client, run_id, at = execution.store.client, execution.run_id, now_in_ms()
+    recorded = client.get_run(run_id).data.metrics  # a call that is repeated may have logged them
+    logged = [Metric(name, value, at, 0) for name, value in metrics.items() if name not in recorded]
     client.log_batch(run_id, metrics=logged)
     client.set_terminated(run_id, "FINISHED")
-    execution.store.settle()
+    execution.store.refresh_statistics()
 
 
-def stop(execution: Execution, status: Literal["FAILED", "KILLED"]) -> None:
-    """Closes the parent run before its time."""
+def abort_execution(execution: Execution, status: Literal["FAILED", "KILLED"]) -> None:
+    """Close the parent run of an execution that did not finish."""
     execution.store.client.set_terminated(execution.run_id, status)
 
 
 def environment_file() -> dict[str, bytes]:
-    """`environment.json`: what this process runs on."""
+    """Return the file `environment.json` on the environment of this process."""
     return {"environment.json": json.dumps(environment(), indent=1).encode()}
 
 
 def study_yaml(study: Study) -> str:
-    """The study with every field, as YAML that `regress run` takes."""
+    """Return the study with all fields as YAML that `regress run` reads."""
     return yaml.safe_dump(study.model_dump(mode="json"), sort_keys=False, width=100)
 
 
 def trial_params(trial: Trial) -> dict[str, str]:
-    """A trial's fields as MLflow params, in the one text form."""
+    """Return a trial's fields as texts of MLflow params."""
     return {name: param_text(value) for name, value in trial.model_dump(mode="json").items()}
 
 
 def _finished_run(execution: Execution, record: TrialRecord) -> FinishedRun:
-    trial, at = record.summary.trial, now()
+    trial, at = record.summary.trial, now_in_ms()
     return FinishedRun(
         name=trial.label[:NAME_LIMIT],
         key=trial.digest,
@@ -190,14 +243,14 @@ def _finished_run(execution: Execution, record: TrialRecord) -> FinishedRun:
         metrics=_metrics(record.summary, at),
         dataset=_dataset_input(record.rows),
         files={"trial.png": record.plot},
-        place=record.place,
+        position=record.position,
     )
 
 
 def _metrics(summary: TrialSummary, at: int) -> list[Metric]:
-    """Final metrics, and histories by epoch; what is not finite is left out, never replaced.
+    """Return the final metrics, and the histories by epoch; non-finite values are left out.
 
-    MLflow turns infinity into 1.8e308 and nan into 0, and would rank by them.
+    MLflow turns infinity into 1.8e308 and nan into 0, and would sort by them.
     """
     epochs = len(summary.histories["train_loss"].median)
     metrics = [Metric(name, value, at, epochs) for name, value in summary.metrics.items()]
@@ -224,11 +277,11 @@ def _dataset_input(rows: RowsDigest) -> DatasetInput:
 
 
 def param_text(value: Any) -> str:
-    """A field as MLflow param: a list with commas, cut off where MLflow would refuse it."""
+    """Return a field as the text of an MLflow param, lists joined by commas, cut off at MLflow's limit."""
     text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
     return text if len(text) <= _PARAM_LIMIT else text[: _PARAM_LIMIT - 1] + "…"
 
 
-def now() -> int:
-    """Milliseconds since 1970."""
+def now_in_ms() -> int:
+    """Return the time in milliseconds since 1970."""
     return int(time.time() * 1000)

@@ -4,22 +4,26 @@ from collections.abc import Iterable
 
 import pandas as pd
 from mlflow.entities import Metric
-from mlflow.utils.mlflow_tags import MLFLOW_SOURCE_NAME, MLFLOW_USER
 
 from regress.estimators.references import Reference
-from regress.tracking.record import NAME_LIMIT, Execution, log_children, now, param_text
+from regress.tracking.mlflow_internals import MLFLOW_SOURCE_NAME, MLFLOW_USER
+from regress.tracking.record import NAME_LIMIT, TAG_LIMIT, Execution, log_children, now_in_ms, param_text
 from regress.tracking.runs import FinishedRun
-
-_TAG_LIMIT = 8000  # characters; MLflow refuses more
 
 
 def log_references(execution: Execution, references: Iterable[Reference]) -> None:
-    """Writes references as finished child runs, each replicate's fit as a table beside them."""
+    """Write references as finished child runs with the fits of all replicates as an artifact.
+
+    Raises
+    ------
+    ServiceLost
+        The store cannot be reached, or a disk is full.
+    """
     log_children(execution, [_finished_run(execution, reference) for reference in references])
 
 
 def _finished_run(execution: Execution, reference: Reference) -> FinishedRun:
-    at = now()
+    at = now_in_ms()
     name, contamination = reference.estimator.name, str(reference.contamination)
     failures = sorted({failure for failure in reference.failures if failure is not None})
     return FinishedRun(
@@ -33,7 +37,7 @@ def _finished_run(execution: Execution, reference: Reference) -> FinishedRun:
             MLFLOW_USER: execution.user,
             MLFLOW_SOURCE_NAME: "regress",
             "regress.kind": "reference",
-            **({"regress.failures": "; ".join(failures)[:_TAG_LIMIT]} if failures else {}),
+            **({"regress.failures": "; ".join(failures)[:TAG_LIMIT]} if failures else {}),
         },
         params={
             "estimator": name,
@@ -48,7 +52,7 @@ def _finished_run(execution: Execution, reference: Reference) -> FinishedRun:
 
 
 def _fits(reference: Reference) -> pd.DataFrame:
-    """A row for each replicate: its estimate in the user's units, its metrics, or why there is none."""
+    """Return a row for each replicate: estimate in the user's units, metrics, and why a fit failed."""
     names = [f"coef_{name}" for name in reference.problem.parameter_names]
     return pd.DataFrame(
         {

@@ -1,4 +1,4 @@
-"""Reruns as MLflow runs, linked both ways with the executions that they repeat."""
+"""Reruns as MLflow runs; a rerun and the execution that it repeats name each other in tags."""
 
 import json
 from collections.abc import Mapping
@@ -9,25 +9,25 @@ from typing import Any
 
 import pandas as pd
 from mlflow.entities import Run
-from mlflow.utils.mlflow_tags import MLFLOW_RUN_NOTE
 
 from regress.report.json import to_json
 from regress.rerun.drift_figure import drift_plot
 from regress.rerun.recorded import Record
 from regress.rerun.verdict import Report, Verdict, markdown
+from regress.tracking.mlflow_internals import MLFLOW_RUN_NOTE
 from regress.tracking.read import REPRODUCES, VERDICT_AT
-from regress.tracking.record import TAG_LIMIT, Execution, attach, finish, open_run
+from regress.tracking.record import TAG_LIMIT, Execution, finish_execution, log_files, open_run
 from regress.tracking.retry import retry_on_disconnect
 from regress.tracking.store import Store
 
 VERDICT = "regress.verdict"
 _RERUN = "regress.rerun"
-_PAGE = 1000
+_RUNS_PER_PAGE = 1000
 
 
 @dataclass(frozen=True)
-class Past:
-    """A rerun as it is recorded."""
+class RecordedRerun:
+    """A finished rerun, as recorded."""
 
     at: datetime
     experiment: str
@@ -42,22 +42,34 @@ class Past:
 
 @retry_on_disconnect
 def begin_rerun(store: Store, record: Record, user: str, tags: Mapping[str, str]) -> Execution:
-    """Opens the rerun's own run, in the experiment of the execution that it repeats."""
+    """Start the rerun's run, in the experiment of the execution that it repeats.
+
+    Raises
+    ------
+    ServiceLost
+        The store cannot be reached, or a disk is full.
+    """
     name = f"rerun of {record.study.name}"
     reproduces = {REPRODUCES: record.run_id}
     return open_run(store, record.experiment_id, name, "rerun", user, {**reproduces, **tags})
 
 
 def finish_rerun(rerun: Execution, report: Report, environment: bytes, seconds: float) -> None:
-    """The verdict, the differences and their figure, as artifacts, metrics, description and tags."""
+    """Record the verdict and the differences as artifacts, metrics, description and tags; close the run.
+
+    Raises
+    ------
+    ServiceLost
+        The store cannot be reached, or a disk is full.
+    """
     client, address = rerun.store.client, rerun.store.run_address(rerun.experiment_id, report.run_id)
     text = markdown(report, address)
     content = to_json({"rerun_id": rerun.run_id, **report.as_json()})
-    attach(
+    log_files(
         rerun,
         {"verdict.json": content.encode(), "verdict.md": text.encode(), "environment.json": environment},
     )
-    attach(rerun, _drift(report))
+    log_files(rerun, _difference_files(report))
     at = datetime.now(UTC).isoformat(timespec="seconds")
     verdicts = json.dumps({name: finding.verdict for name, finding in report.findings.items()})
     tags = {VERDICT: report.verdict, "regress.verdicts": verdicts, MLFLOW_RUN_NOTE: text[:TAG_LIMIT]}
@@ -65,30 +77,30 @@ def finish_rerun(rerun: Execution, report: Report, environment: bytes, seconds: 
         retry_on_disconnect(client.set_tag)(rerun.run_id, name, value)
     for name, value in {VERDICT: report.verdict, VERDICT_AT: at, _RERUN: rerun.run_id}.items():
         retry_on_disconnect(client.set_tag)(report.run_id, name, value)
-    finish(rerun, _metrics(report, seconds))
+    finish_execution(rerun, _metrics(report, seconds))
 
 
-def history(store: Store, experiment_id: str | None = None) -> list[Past]:
-    """The finished reruns of one experiment, or of all, the oldest first."""
-    names = {found.experiment_id: found.name for found in store.client.search_experiments()}
-    found: list[Run] = []
-    page = None
-    while page is None or page:
-        runs = store.client.search_runs(
+def find_reruns(store: Store, experiment_id: str | None = None) -> list[RecordedRerun]:
+    """Return the finished reruns of one experiment, by default of all, the oldest first."""
+    names = {experiment.experiment_id: experiment.name for experiment in store.client.search_experiments()}
+    reruns: list[Run] = []
+    token = None
+    while token is None or token:
+        page = store.client.search_runs(
             [experiment_id] if experiment_id else list(names),
             "tags.`regress.kind` = 'rerun' and attributes.status = 'FINISHED'",
-            max_results=_PAGE,
+            max_results=_RUNS_PER_PAGE,
             order_by=["attributes.start_time ASC"],
-            page_token=page,
+            page_token=token,
         )
-        found += runs
-        page = runs.token or ""
-    return [_past(run, names) for run in found if VERDICT in run.data.tags]
+        reruns += page
+        token = page.token or ""
+    return [_recorded_rerun(run, names) for run in reruns if VERDICT in run.data.tags]
 
 
-def _past(run: Run, names: Mapping[str, str]) -> Past:
+def _recorded_rerun(run: Run, names: Mapping[str, str]) -> RecordedRerun:
     tags = run.data.tags
-    return Past(
+    return RecordedRerun(
         at=datetime.fromtimestamp(run.info.start_time / 1000, UTC),
         experiment=names.get(run.info.experiment_id, run.info.experiment_id),
         reproduces=tags.get(REPRODUCES, ""),
@@ -98,8 +110,8 @@ def _past(run: Run, names: Mapping[str, str]) -> Past:
     )
 
 
-def _drift(report: Report) -> dict[str, bytes]:
-    """The p of each trial; where rows differ, which, and the figure."""
+def _difference_files(report: Report) -> dict[str, bytes]:
+    """Return files on differences: the p of each trial, the rows that differ, and their figure."""
     labels = {trial.digest: trial.label for trial in report.study.trials}
     shifts = pd.DataFrame([vars(shift) for shift in report.shifts])
     files = {}
@@ -115,9 +127,9 @@ def _drift(report: Report) -> dict[str, bytes]:
 
 
 def _metrics(report: Report, seconds: float) -> dict[str, float]:
-    """Numbers to follow over time; what is not finite is left out."""
+    """Return the rerun's finite metrics, which MLflow shows over time."""
     most = report.differences.most
-    every = {
+    values = {
         "holds": float(report.verdict == Verdict.HOLDS),
         "differing_rows": float(report.differences.count),
         "max_ulps": float("nan") if most is None else float(most),
@@ -130,4 +142,4 @@ def _metrics(report: Report, seconds: float) -> dict[str, float]:
             float("nan") if report.hours_since_last is None else report.hours_since_last
         ),
     }
-    return {name: value for name, value in every.items() if isfinite(value)}
+    return {name: value for name, value in values.items() if isfinite(value)}

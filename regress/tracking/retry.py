@@ -1,4 +1,4 @@
-"""Services that do not answer: asked again for a while, then given up with one sentence."""
+"""Calls to the tracking store that are repeated, or fail with one sentence, where it cannot be reached."""
 
 import errno
 import logging
@@ -13,19 +13,28 @@ import tenacity
 from mlflow.exceptions import MlflowException
 
 from regress.errors import ServiceLost
+from regress.tracking.mlflow_internals import silence_database_log
 
-PATIENCE = 60.0  # seconds
+RETRY_SECONDS = 60.0
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
-_NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO, errno.EACCES, errno.EPERM}
-_SQLITE_HAS_NO_ROOM = {
+_DISK_ERRORS = {
+    errno.ENOSPC,
+    errno.EDQUOT,
+    errno.EFBIG,
+    errno.EROFS,
+    errno.EIO,
+    errno.EACCES,
+    errno.EPERM,
+}
+_SQLITE_DISK_ERRORS = {
     "database or disk is full",
     "disk I/O error",
     "attempt to write a readonly database",
 }
-_UNREACHABLE = (
+_CONNECTION_ERRORS = (
     sqlalchemy.exc.OperationalError,
     sqlalchemy.exc.InterfaceError,
     requests.ConnectionError,
@@ -35,68 +44,73 @@ _log = logging.getLogger(__name__)
 
 
 def retry_on_disconnect(call: Callable[P, T]) -> Callable[P, T]:
-    """`call`, which must be safe to repeat, again with backoff for a minute where the store is away.
+    """Return `call`, repeated with backoff for a minute while the store cannot be reached.
 
-    Raises ServiceLost after that, or at once where a disk takes no more.
+    It must be safe to repeat. It raises ServiceLost after that minute, and at once where a disk is full or
+    read-only.
     """
 
     @wraps(call)
-    def patient(*args: P.args, **kwargs: P.kwargs) -> T:
+    def retried(*args: P.args, **kwargs: P.kwargs) -> T:
         return _retrying(call, *args, **kwargs)
 
-    return fail_on_disconnect(patient)
+    return fail_on_disconnect(retried)
 
 
 def fail_on_disconnect(call: Callable[P, T]) -> Callable[P, T]:
-    """`call`, whose errors are ServiceLost where they say that the store is away or a disk is full."""
+    """Return `call`, which raises ServiceLost where the store cannot be reached or a disk is full."""
 
     @wraps(call)
-    def impatient(*args: P.args, **kwargs: P.kwargs) -> T:
+    def checked(*args: P.args, **kwargs: P.kwargs) -> T:
         try:
-            return call(*args, **kwargs)
+            with silence_database_log():
+                return call(*args, **kwargs)
         except Exception as error:
             if not (is_disconnect(error) or is_full_disk(error)):
                 raise
             raise ServiceLost(_sentence(error)) from error
 
-    return impatient
+    return checked
 
 
 def is_disconnect(error: BaseException) -> bool:
-    """Whether `error` says that a store could not be reached, now."""
+    """Return whether an error means that the store could not be reached."""
     return any(
-        isinstance(cause, _UNREACHABLE)
-        or (isinstance(cause, MlflowException) and _is_away_by_its_word(cause))
-        for cause in _chain(error)
+        isinstance(cause, _CONNECTION_ERRORS)
+        or (isinstance(cause, MlflowException) and _is_unavailable(cause))
+        for cause in _causes(error)
     )
 
 
 def is_full_disk(error: BaseException) -> bool:
-    """Whether `error` says that a disk is full or not to be written to."""
+    """Return whether an error means that a disk is full or cannot be written to."""
     return any(
-        (isinstance(cause, OSError) and cause.errno in _NO_ROOM)
-        or (isinstance(cause, sqlite3.OperationalError) and str(cause) in _SQLITE_HAS_NO_ROOM)
-        for cause in _chain(error)
+        (isinstance(cause, OSError) and cause.errno in _DISK_ERRORS)
+        or (isinstance(cause, sqlite3.OperationalError) and str(cause) in _SQLITE_DISK_ERRORS)
+        for cause in _causes(error)
     )
 
 
 _retrying = tenacity.Retrying(
     retry=tenacity.retry_if_exception(lambda error: is_disconnect(error) and not is_full_disk(error)),
     wait=tenacity.wait_exponential_jitter(multiplier=0.2, max=8),
-    stop=tenacity.stop_after_delay(PATIENCE),
-    before_sleep=lambda state: _log.info("the tracking store is away, attempt %d", state.attempt_number),
+    stop=tenacity.stop_after_delay(RETRY_SECONDS),
+    before_sleep=lambda state: _log.info(
+        "the tracking store cannot be reached, attempt %d", state.attempt_number
+    ),
     reraise=True,
 )
 
 
-def _chain(error: BaseException | None) -> Iterator[BaseException]:
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    """Yield an error and what caused it, the outermost first."""
     while error is not None:
         yield error
-        # SQLAlchemy keeps what the driver raised apart.
+        # SQLAlchemy keeps the driver's error in `orig`, which need not be the cause.
         error = getattr(error, "orig", None) or error.__cause__ or error.__context__
 
 
-def _is_away_by_its_word(error: MlflowException) -> bool:
+def _is_unavailable(error: MlflowException) -> bool:
     return error.error_code == "TEMPORARILY_UNAVAILABLE" or "failed with exception" in str(error)
 
 

@@ -1,4 +1,4 @@
-"""A finished run as a value, and how one is written through MLflow's client."""
+"""A finished run as a value, and how it is written through MLflow's client."""
 
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -11,41 +11,42 @@ from pathlib import Path
 import tenacity
 from mlflow import MlflowClient
 from mlflow.entities import DatasetInput, Metric, Param
-from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
+
+from regress.tracking.mlflow_internals import MLFLOW_PARENT_RUN_ID
 
 KEY = "regress.key"  # the tag that tells a child run from its siblings
-ENTRIES_A_REQUEST = 1000  # MLflow's limit
-_AT_ONCE = 8  # runs under way: a server of one worker is busy by then
+ENTRIES_PER_REQUEST = 1000  # MLflow's limit on params, tags and metrics together
+_CONCURRENT_RUNS = 8  # enough to keep a server with one worker busy
 
 
 @dataclass(frozen=True)
 class FinishedRun:
-    """A child run, complete: nothing is added to it later."""
+    """A complete child run: nothing is added to it later."""
 
     name: str
-    key: str  # what tells it from its siblings
+    key: str  # unique among the siblings
     parent: str
     user: str
     start_time: int  # milliseconds since 1970
-    end_time: int
+    end_time: int  # milliseconds since 1970
     tags: Mapping[str, str]
     params: Mapping[str, str]
     metrics: Sequence[Metric]
     dataset: DatasetInput | None
     files: Mapping[str, bytes]
-    place: int = 0  # among its siblings
+    position: int = 0  # among the siblings
 
     @cached_property
     def run_id(self) -> str:
-        """A hash of (parent, key), where the store lets us choose: the same run cannot be there twice.
+        """A hash of (parent, key), for stores that let the writer choose: no run can be written twice.
 
-        It begins with the parent's own hash and the place. Siblings written together then stand together
-        in every index of the store; at random places each would change a page of its own.
+        It starts with a hash of the parent and the position, so that siblings written together are
+        neighbours in every index of the store; random ids would each change another page of it.
         """
-        family, own = (
+        parent_hash, run_hash = (
             sha256(text.encode()).hexdigest() for text in (self.parent, f"{self.parent}/{self.key}")
         )
-        return f"{family[:8]}{self.place:06x}{own}"[:32]
+        return f"{parent_hash[:8]}{self.position:06x}{run_hash}"[:32]
 
     @property
     def all_tags(self) -> dict[str, str]:
@@ -53,27 +54,32 @@ class FinishedRun:
 
 
 def write_by_client(client: MlflowClient, experiment_id: str, runs: Sequence[FinishedRun]) -> None:
-    """Writes runs request by request, eight at a time."""
-    with ThreadPoolExecutor(_AT_ONCE) as pool:
+    """Write runs request by request, eight runs at a time.
+
+    Raises
+    ------
+    MlflowException
+        The store refuses a run or cannot be reached; runs written before that stay.
+    """
+    with ThreadPoolExecutor(_CONCURRENT_RUNS) as pool:
         list(pool.map(partial(_write, client, experiment_id), runs))
 
 
 def _write(client: MlflowClient, experiment_id: str, run: FinishedRun) -> None:
-    """The artifacts first, the status FINISHED last: a run that is FINISHED is complete."""
+    """Write artifacts first and the status FINISHED last: a FINISHED run is complete."""
     run_id = client.create_run(
         experiment_id, start_time=run.start_time, run_name=run.name, tags=run.all_tags
     ).info.run_id
     with tempfile.TemporaryDirectory() as folder:
-        put(folder, run.files)
+        write_files(folder, run.files)
         client.log_artifacts(run_id, folder)
     if run.dataset is not None:
         _log_input(client, run_id, run.dataset)
     params = [Param(name, value) for name, value in run.params.items()]
-    # A request takes 1,000 entries, params and tags included.
-    room = ENTRIES_A_REQUEST - len(params)
-    client.log_batch(run_id, params=params, metrics=run.metrics[:room])
-    for start in range(room, len(run.metrics), ENTRIES_A_REQUEST):
-        client.log_batch(run_id, metrics=run.metrics[start : start + ENTRIES_A_REQUEST])
+    first = ENTRIES_PER_REQUEST - len(params)  # metrics that fit into the request with the params
+    client.log_batch(run_id, params=params, metrics=run.metrics[:first])
+    for start in range(first, len(run.metrics), ENTRIES_PER_REQUEST):
+        client.log_batch(run_id, metrics=run.metrics[start : start + ENTRIES_PER_REQUEST])
     client.set_terminated(run_id, "FINISHED", end_time=run.end_time)
 
 
@@ -84,12 +90,12 @@ def _write(client: MlflowClient, experiment_id: str, run: FinishedRun) -> None:
     reraise=True,
 )
 def _log_input(client: MlflowClient, run_id: str, dataset: DatasetInput) -> None:
-    """Of two runs that bring a new data set at once MLflow refuses one; the next time it is known."""
+    """Log a data set; repeat where two runs insert the same new one at once and MLflow refuses one."""
     client.log_inputs(run_id, [dataset])
 
 
-def put(folder: str | Path, files: Mapping[str, bytes]) -> None:
-    """Writes `files` below `folder`."""
+def write_files(folder: str | Path, files: Mapping[str, bytes]) -> None:
+    """Write `files`, by their paths inside `folder`."""
     for name, content in files.items():
         file = Path(folder, name)
         file.parent.mkdir(parents=True, exist_ok=True)

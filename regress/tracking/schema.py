@@ -1,35 +1,38 @@
-"""Which schema a tracking store has, looked up without touching it."""
+"""Examination of a tracking store that neither creates nor migrates anything."""
 
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import mlflow
 import sqlalchemy
-from mlflow.store.db.utils import _get_latest_schema_revision, _get_schema_version
 
 from regress.errors import InputError
-from regress.tracking.bulk import TESTED_SCHEMAS
-from regress.tracking.store import check_reachable, shown
+from regress.tracking.mlflow_internals import TESTED_SCHEMAS, latest_schema_revision, schema_revision
+from regress.tracking.store import check_reachable, hide_password
 
 
 def examine_store(uri: str | None = None) -> str:
-    """Where the store at `uri` is, by default MLflow's own choice, and on which schema.
+    """Return one line on where the store at `uri`, by default MLflow's own choice, is and its schema.
 
-    Raises InputError where it cannot be reached, or needs another schema. Creates and migrates nothing.
+    Raises
+    ------
+    InputError
+        The store cannot be reached, or has another schema than the installed MLflow needs.
     """
     uri = uri or mlflow.get_tracking_uri()
     scheme = urlsplit(uri).scheme
     if scheme == "sqlite" and not Path(sqlalchemy.make_url(uri).database or "").exists():
         return f"{uri}, which the first study creates"
     check_reachable(uri)
+    address = hide_password(uri)
     if scheme in ("http", "https"):
-        return f"{shown(uri)}, an MLflow server"
-    revision, latest = _get_schema_version(sqlalchemy.create_engine(uri)), _get_latest_schema_revision()
+        return f"{address}, an MLflow server"
+    revision, latest = schema_revision(sqlalchemy.create_engine(uri)), latest_schema_revision()
     if revision is None:
-        return f"{shown(uri)}, empty"
+        return f"{address}, empty"
     if revision != latest:
         raise InputError(
-            f"{shown(uri)} has schema {revision}, MLflow expects {latest}: mlflow db upgrade {shown(uri)}"
+            f"{address} has schema {revision}, MLflow expects {latest}: mlflow db upgrade {address}"
         )
-    way = "runs go in as rows" if revision in TESTED_SCHEMAS else "runs go in one by one"
-    return f"{shown(uri)}, schema {revision}, {way}"
+    method = "as rows" if revision in TESTED_SCHEMAS else "one by one"
+    return f"{address}, schema {revision}, runs are written {method}"

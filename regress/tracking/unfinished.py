@@ -1,58 +1,68 @@
-"""Executions that were begun and not finished."""
+"""Executions that were started and have not finished."""
 
 from mlflow.entities import Run
 
 from regress.errors import InputError
 from regress.study import Study
 from regress.tracking.environment import code_digest
-from regress.tracking.lease import lease
+from regress.tracking.lease import read_lease
+from regress.tracking.mlflow_internals import MLFLOW_PARENT_RUN_ID
 from regress.tracking.runs import KEY
 from regress.tracking.store import Store
 
-_PAGE = 1000
+_RUNS_PER_PAGE = 1000
 
 
-def unfinished(store: Store, study: Study) -> Run | None:
-    """The newest unfinished execution of the same study by the same code that nobody is at work on.
+def find_unfinished(store: Store, study: Study) -> Run | None:
+    """Return the newest unfinished execution of the same study by the same code that no process runs.
 
-    None where every execution is finished. Raises InputError where those left belong to another code, or
-    are being worked on.
+    None where every execution has finished.
+
+    Raises
+    ------
+    InputError
+        All unfinished executions were started by other code, or are running.
     """
-    found = store.client.get_experiment_by_name(study.name)
-    if found is None:
+    experiment = store.client.get_experiment_by_name(study.name)
+    if experiment is None:
         return None
-    runs = store.client.search_runs(
-        [found.experiment_id],
+    unfinished = store.client.search_runs(
+        [experiment.experiment_id],
         f"tags.`regress.kind` = 'study' and tags.`regress.study` = '{study.digest}'"
         " and attributes.status != 'FINISHED'",
         order_by=["attributes.start_time DESC"],
     )
-    mine = [run for run in runs if run.data.tags.get("regress.code") == code_digest()]
-    free = [run for run in mine if (held := lease(run)) is None or not held.is_alive]
-    if free:
-        return free[0]
-    if mine:
-        run_id = mine[0].info.run_id
+    same_code = [run for run in unfinished if run.data.tags.get("regress.code") == code_digest()]
+    resumable = [run for run in same_code if not _is_running(run)]
+    if resumable:
+        return resumable[0]
+    if same_code:
+        run_id = same_code[0].info.run_id
         raise InputError(
-            f"--resume: the execution {run_id} is still at work; without --resume a new one starts"
+            f"--resume: the execution {run_id} is still running; without --resume a new one starts"
         )
-    if runs:
-        run_id, code = runs[0].info.run_id, runs[0].data.tags.get("regress.code")
+    if unfinished:
+        run_id, code = unfinished[0].info.run_id, unfinished[0].data.tags.get("regress.code")
         raise InputError(
-            f"--resume: the execution {run_id} was begun by other code ({code}, this is {code_digest()});"
+            f"--resume: the execution {run_id} was started by other code ({code}, this is {code_digest()});"
             " without --resume a new one starts"
         )
     return None
 
 
+def _is_running(run: Run) -> bool:
+    lease = read_lease(run)
+    return lease is not None and lease.is_alive
+
+
 def finished_children(store: Store, experiment_id: str, parent: str) -> frozenset[str]:
-    """Keys of the finished child runs of an execution; those that are not finished are deleted."""
+    """Return the keys of an execution's finished child runs; delete the unfinished ones."""
     keys, token = set(), None
     while True:
         page = store.client.search_runs(
             [experiment_id],
-            f"tags.`mlflow.parentRunId` = '{parent}'",
-            max_results=_PAGE,
+            f"tags.`{MLFLOW_PARENT_RUN_ID}` = '{parent}'",
+            max_results=_RUNS_PER_PAGE,
             page_token=token,
         )
         for run in page:

@@ -11,14 +11,18 @@ from typing import Any
 
 from mlflow.entities import LifecycleStage, Run
 from mlflow.exceptions import MlflowException
-from mlflow.protos.databricks_pb2 import RESOURCE_DOES_NOT_EXIST, ErrorCode
-from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NOTE
 
 from regress.metrics.table import METRICS, final_metric, listed_names
 from regress.report.markdown import render_markdown
 from regress.report.outcome import Outcome
 from regress.report.tables import description_blocks
 from regress.study import Study
+from regress.tracking.mlflow_internals import (
+    MLFLOW_PARENT_RUN_ID,
+    MLFLOW_RUN_NOTE,
+    RESOURCE_DOES_NOT_EXIST,
+    ErrorCode,
+)
 from regress.tracking.record import Execution
 from regress.tracking.retry import retry_on_disconnect
 from regress.tracking.store import Store

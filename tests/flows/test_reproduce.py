@@ -24,7 +24,7 @@ from regress.metrics.results import write_parquet
 from regress.numerics import streams
 from regress.study import Study
 from regress.study.load import load
-from regress.tracking.record import attach, begin, describe, finish
+from regress.tracking.record import begin_execution, finish_execution, log_files, log_study
 from regress.tracking.store import open_store
 from tests.flows.test_resume import failing
 from tests.helpers import execute as trained
@@ -38,10 +38,10 @@ Edit = Callable[[bytes], bytes]
 def recorded(study: Study, edits: Mapping[str, Edit | None] | None = None) -> str:
     """The run id of an execution of `study` with its files edited; one for None is left out."""
     store = open_store()
-    execution = begin(store, study, "somebody", {})
-    describe(execution, study)
+    execution = begin_execution(store, study, "somebody", {})
+    log_study(execution, study)
     comparison = {"best": [], "diverged_trials": 0, "orders": [], "study": study.name}
-    attach(
+    log_files(
         execution,
         {
             "results.parquet": results(study),
@@ -54,8 +54,8 @@ def recorded(study: Study, edits: Mapping[str, Edit | None] | None = None) -> st
         if edit is None:
             file.unlink()
         else:
-            attach(execution, {name: edit(file.read_bytes())})
-    finish(execution, {})
+            log_files(execution, {name: edit(file.read_bytes())})
+    finish_execution(execution, {})
     return run_id
 
 
@@ -359,7 +359,7 @@ def test_runs_that_are_no_executions_are_bad_input(
         assert "holds no finished execution" in refused(["reproduce", run], capsys)
     assert "no run '0123'" in refused(["reproduce", "0123"], capsys)
     store = open_store()
-    unfinished = begin(store, small_study, "somebody", {})
+    unfinished = begin_execution(store, small_study, "somebody", {})
     assert "RUNNING" in refused(["baseline", unfinished.run_id], capsys)
     store.client.delete_run(unfinished.run_id)
     assert "is deleted" in refused(["reproduce", unfinished.run_id], capsys)
@@ -415,11 +415,11 @@ def test_an_execution_of_a_dirty_tree_keeps_its_difference(
 
     said = {"ls-files": "new.py\n", "diff": "-1\n+2\n"}
     monkeypatch.setattr(environment, "_git", lambda *arguments: said[arguments[0]])
-    assert environment.uncommitted() == b"-1\n+2\n# not in the repository: new.py\n"
+    assert environment.uncommitted_diff() == b"-1\n+2\n# not in the repository: new.py\n"
     said["diff"] = "x" * (3 << 20)
-    content = environment.uncommitted()
+    content = environment.uncommitted_diff()
     assert content is not None
     assert len(content) < 1.1 * (1 << 20)
     assert b"cut off" in content
     said |= {"ls-files": "", "diff": ""}
-    assert environment.uncommitted() is None
+    assert environment.uncommitted_diff() is None

@@ -23,9 +23,9 @@ from mlflow.entities import Run
 from flows.robustness import robustness
 from regress.errors import InputError
 from regress.study import Study
-from regress.tracking.lease import TAG, held
+from regress.tracking.lease import LEASE_TAG, hold_lease
 from regress.tracking.store import open_store
-from regress.tracking.unfinished import unfinished
+from regress.tracking.unfinished import find_unfinished
 from tests.ports import free_port
 from tests.servers import server
 
@@ -163,34 +163,34 @@ def test_an_execution_at_work_is_left_alone(workplace: Path, small_study: Study)
         robustness(small_study)
     (run,) = executions(store.client)
     assert run.info.status == "FAILED"
-    assert (left := unfinished(store, small_study)) is not None
+    assert (left := find_unfinished(store, small_study)) is not None
     assert left.info.run_id == run.info.run_id
-    with held(store.client, run.info.run_id):
-        with pytest.raises(InputError, match="still at work"):
-            unfinished(store, small_study)
+    with hold_lease(store.client, run.info.run_id):
+        with pytest.raises(InputError, match="still running"):
+            find_unfinished(store, small_study)
         with (
-            pytest.raises(InputError, match="another process is at work"),
-            held(store.client, run.info.run_id),
+            pytest.raises(InputError, match="another process is running"),
+            hold_lease(store.client, run.info.run_id),
         ):
             pass
-    assert TAG not in store.client.get_run(run.info.run_id).data.tags
+    assert LEASE_TAG not in store.client.get_run(run.info.run_id).data.tags
     # Its owner died, and left the tag: nobody is at work.
     dead = {"host": socket.gethostname(), "pid": 2**22 + 1, "started": 0.0, "heartbeat": time.time()}
-    store.client.set_tag(run.info.run_id, TAG, json.dumps(dead))
-    assert unfinished(store, small_study) is not None
+    store.client.set_tag(run.info.run_id, LEASE_TAG, json.dumps(dead))
+    assert find_unfinished(store, small_study) is not None
     # On another host only the heartbeat tells.
     for age, is_free in ((0.0, False), (1000.0, True)):
         elsewhere = dead | {"host": "elsewhere", "heartbeat": time.time() - age}
-        store.client.set_tag(run.info.run_id, TAG, json.dumps(elsewhere))
+        store.client.set_tag(run.info.run_id, LEASE_TAG, json.dumps(elsewhere))
         if is_free:
-            assert unfinished(store, small_study) is not None
+            assert find_unfinished(store, small_study) is not None
         else:
-            with pytest.raises(InputError, match="still at work"):
-                unfinished(store, small_study)
+            with pytest.raises(InputError, match="still running"):
+                find_unfinished(store, small_study)
     outcome = robustness(small_study, resume=True)
     assert outcome["study_run_id"] == run.info.run_id
     assert len(executions(store.client)) == 1
-    assert unfinished(store, small_study) is None
+    assert find_unfinished(store, small_study) is None
 
 
 def test_an_execution_by_other_code_is_refused_by_both_digests(workplace: Path, small_study: Study) -> None:
@@ -204,7 +204,7 @@ def test_an_execution_by_other_code_is_refused_by_both_digests(workplace: Path, 
     ):
         robustness(small_study, resume=True)
     other = small_study.model_copy(update={"seed": 1})
-    assert unfinished(store, other) is None
+    assert find_unfinished(store, other) is None
 
 
 def test_a_damaged_spool_is_trained_again(workplace: Path, small_study: Study) -> None:

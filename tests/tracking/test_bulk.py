@@ -10,7 +10,7 @@ import pytest
 from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Run, ViewType
 
 from regress.tracking.runs import FinishedRun
-from regress.tracking.store import Store, experiment, open_store
+from regress.tracking.store import Store, forget_stores, get_or_create_experiment, open_store
 
 
 def finished_run(parent: str, key: str, error: float) -> FinishedRun:
@@ -90,10 +90,10 @@ def test_a_run_written_in_bulk_reads_like_one_written_through_the_client(
     ]
     seen = []
     for store in stores:
-        experiment_id = experiment(store, "study")
+        experiment_id = get_or_create_experiment(store, "study")
         parent = "0" * 32
         store.write(experiment_id, [finished_run(parent, key, e) for key, e in (("a", 3.0), ("b", 2.0))])
-        store.settle()
+        store.refresh_statistics()
         uri = store.uri.removeprefix("sqlite:///").removesuffix("/mlflow.db")
         found = [
             [described(store, run) for run in runs_of(store, experiment_id, **search)]
@@ -109,9 +109,9 @@ def test_it_does_so_on_postgresql_too(postgres_store: str) -> None:
     assert store.is_bulk
     seen = []
     for name, own in (("in bulk", store), ("by client", replace(store, is_bulk=False))):
-        experiment_id = experiment(own, name)
+        experiment_id = get_or_create_experiment(own, name)
         own.write(experiment_id, [finished_run("0" * 31 + experiment_id[-1], "a", 3.0)])
-        own.settle()
+        own.refresh_statistics()
         (run,) = runs_of(own, experiment_id, filter_string="metrics.param_error < 2")
         text = repr(described(own, run)).replace(f"'experiment_id': '{experiment_id}'", "EXPERIMENT")
         text = text.replace(f"/mlruns/{experiment_id}/", "/mlruns/EXPERIMENT/")
@@ -121,7 +121,7 @@ def test_it_does_so_on_postgresql_too(postgres_store: str) -> None:
 
 def test_the_latest_of_a_metric_is_that_of_its_last_step(stores: tuple[Store, Store]) -> None:
     bulk, _ = stores
-    experiment_id = experiment(bulk, "study")
+    experiment_id = get_or_create_experiment(bulk, "study")
     bulk.write(experiment_id, [finished_run("0" * 32, "a", 3.0)])
     (run,) = runs_of(bulk, experiment_id)
     assert run.data.metrics == {"param_error": 1.0, "excess_risk": 0.5, "twice": 2.0}
@@ -129,7 +129,7 @@ def test_the_latest_of_a_metric_is_that_of_its_last_step(stores: tuple[Store, St
 
 def test_the_same_run_cannot_be_there_twice(stores: tuple[Store, Store]) -> None:
     bulk, _ = stores
-    experiment_id = experiment(bulk, "study")
+    experiment_id = get_or_create_experiment(bulk, "study")
     bulk.write(experiment_id, [finished_run("0" * 32, "a", 3.0)])
     (first,) = (described(bulk, run) for run in runs_of(bulk, experiment_id))
     bulk.write(experiment_id, [finished_run("0" * 32, key, 2.0) for key in ("b", "a")])
@@ -140,13 +140,13 @@ def test_the_same_run_cannot_be_there_twice(stores: tuple[Store, Store]) -> None
 
 def test_ids_of_siblings_are_in_the_order_of_their_places() -> None:
     families = [(parent, f"{9 - place % 10}", place) for parent in "ab" for place in range(0, 5000, 77)]
-    runs = [replace(finished_run(parent, key, 1.0), place=place) for parent, key, place in families]
+    runs = [replace(finished_run(parent, key, 1.0), position=place) for parent, key, place in families]
     ids = [run.run_id for run in runs]
     assert len(set(ids)) == len(ids)
     assert all(re.fullmatch("[0-9a-f]{32}", run_id) for run_id in ids)
     for parent in ("a", "b"):
         own = [run for run in runs if run.parent == parent]
-        assert sorted(own, key=lambda run: run.run_id) == sorted(own, key=lambda run: run.place)
+        assert sorted(own, key=lambda run: run.run_id) == sorted(own, key=lambda run: run.position)
 
 
 def test_a_store_of_a_schema_never_tried_is_written_through_the_client(
@@ -155,9 +155,10 @@ def test_a_store_of_a_schema_never_tried_is_written_through_the_client(
     from regress.tracking import bulk
 
     monkeypatch.setattr(bulk, "TESTED_SCHEMAS", frozenset({"another"}))
+    forget_stores()
     store = open_store(stores[0].uri)
     assert not store.is_bulk
-    assert "was never tried" in caplog.text
-    experiment_id = experiment(store, "study")
+    assert "was never tested" in caplog.text
+    experiment_id = get_or_create_experiment(store, "study")
     store.write(experiment_id, [finished_run("0" * 32, "a", 3.0)])
     assert len(runs_of(store, experiment_id)) == 1

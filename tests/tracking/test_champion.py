@@ -19,7 +19,7 @@ from regress.pipeline.refit import Refit
 from regress.study import Study, Trial
 from regress.tracking.affine_predictor import AffinePredictor
 from regress.tracking.champion import log_champion
-from regress.tracking.record import Execution, begin
+from regress.tracking.record import Execution, begin_execution
 from regress.tracking.store import open_store
 
 TRIAL = Trial.model_validate(
@@ -44,7 +44,7 @@ FITTED = Refit(
 
 
 def executed(uri: str, name: str = "plant") -> Execution:
-    return begin(open_store(uri), Study(name=name), "somebody", {})
+    return begin_execution(open_store(uri), Study(name=name), "somebody", {})
 
 
 @pytest.fixture(params=["sqlite", "server"])

@@ -17,7 +17,7 @@ from regress.report.outcome import Outcome
 from regress.study import Study
 from regress.study.load import load, shipped, validate
 from regress.tracking.record import Execution
-from regress.tracking.store import Store, experiment, open_store
+from regress.tracking.store import Store, get_or_create_experiment, open_store
 from regress.tracking.view import KEPT, description, present, view_state, way
 from tests.browser import browser_page, require_chromium
 
@@ -127,7 +127,7 @@ def store(workplace: Path) -> Store:
 
 def executions(store: Store, count: int) -> Iterator[Execution]:
     """Parent runs, each begun a second after the one before."""
-    experiment_id = experiment(store, "grid")
+    experiment_id = get_or_create_experiment(store, "grid")
     began = int(time.time() * 1000)
     for second in range(count):
         run = store.client.create_run(experiment_id, start_time=began + 1000 * second)
@@ -135,12 +135,12 @@ def executions(store: Store, count: int) -> Iterator[Execution]:
 
 
 def shared(store: Store) -> set[str]:
-    return set(store.client.get_experiment(experiment(store, "grid")).tags)
+    return set(store.client.get_experiment(get_or_create_experiment(store, "grid")).tags)
 
 
 def test_the_newest_views_are_kept_and_nobody_else_s_are_touched(store: Store, outcome: Outcome) -> None:
     for key, value in FOREIGN.items():
-        store.client.set_experiment_tag(experiment(store, "grid"), key, value)
+        store.client.set_experiment_tag(get_or_create_experiment(store, "grid"), key, value)
     begun = list(executions(store, KEPT + 2))
     for execution in begun:
         present(execution, grid(), outcome)
@@ -174,7 +174,7 @@ def test_the_view_of_a_deleted_run_makes_way(store: Store, outcome: Outcome) -> 
 
 def test_a_view_whose_run_is_gone_makes_way(store: Store, outcome: Outcome) -> None:
     gone = f"mlflow.sharedViewState.regress-{RUN}"
-    store.client.set_experiment_tag(experiment(store, "grid"), gone, "{}")
+    store.client.set_experiment_tag(get_or_create_experiment(store, "grid"), gone, "{}")
     for execution in executions(store, KEPT):
         present(execution, grid(), outcome)
     assert gone not in shared(store)

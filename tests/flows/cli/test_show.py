@@ -9,7 +9,7 @@ import pytest
 from mlflow import MlflowClient
 
 from flows.cli.main import execute
-from regress.tracking.read import find_execution, trials
+from regress.tracking.read import find_execution, read_trials
 from regress.tracking.store import open_store
 
 FIELDS = [
@@ -149,9 +149,9 @@ def test_pages_of_trials_are_put_together(
 
     store = open_store()
     execution = find_execution(store, "latest")
-    whole = trials(store, execution)
-    monkeypatch.setattr(regress.tracking.read, "_A_PAGE", 7)
-    assert trials(store, execution) == whole
+    whole = read_trials(store, execution)
+    monkeypatch.setattr(regress.tracking.read, "RUNS_PER_PAGE", 7)
+    assert read_trials(store, execution) == whole
     assert len(whole) == 24
 
 

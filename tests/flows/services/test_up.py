@@ -221,7 +221,7 @@ def test_the_doctor_finds_everything_well(services: Place, capsys: pytest.Captur
     said = said_by(["doctor"], 0, capsys)
     assert "FAIL" not in said
     assert f"{services.prefect}, schema" in said
-    assert "schema dc11669786a5, runs go in as rows" in said
+    assert "schema dc11669786a5, runs are written as rows" in said
 
 
 def test_a_submitted_study_is_recorded_as_rows_and_links_to_the_served_pages(services: Place) -> None:
