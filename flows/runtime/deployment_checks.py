@@ -1,4 +1,4 @@
-"""What a flow run must hold to that somebody submitted: it runs where the worker is, not where they are."""
+"""Checks for runs submitted through a deployment, which execute on the worker's machine."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from regress.study import Study
 
 
 def refuse_relative_table(study: Study) -> None:
-    """Raises InputError where a deployment is given a table by a path that is relative to some folder."""
+    """Raise InputError if a deployment's run reads a table whose path is relative."""
     if runtime.deployment.id is None or not isinstance(study.problem, Table):
         return
     path = study.problem.path
