@@ -45,7 +45,7 @@ with temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
     empty()
 """
 EMPTY_FLOW = [sys.executable, "-c", _EMPTY]
-SETTINGS = {  # those of `flows.runtime.temporary_server.start`, and time for a server of Prefect's own
+SETTINGS = {  # as in `flows.runtime.temporary_server`, with more time for Prefect's server to start
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
     "DO_NOT_TRACK": "1",
     "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "90",

@@ -19,8 +19,8 @@ from prefect.futures import PrefectFuture, as_completed
 from prefect.task_runners import ThreadPoolTaskRunner
 from prefect.utilities.annotations import quote
 
+from flows.runtime.deployment_checks import refuse_relative_table
 from flows.runtime.states import mark_crashed
-from flows.runtime.submitted import refuse_relative_table
 from flows.runtime.tags import flow_run_tags
 from regress.comparison import significant_effects
 from regress.errors import ServiceLost

@@ -1,1 +1,1 @@
-"""The `regress` command."""
+"""The command `regress`: its subcommands, and what they print."""

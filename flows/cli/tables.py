@@ -8,6 +8,8 @@ from rich import table as rich_table
 from rich.console import Console
 from rich.markup import escape
 
+from flows.cli.mlflow_hint import open_in_mlflow
+from flows.runtime.shown_command import shown_command
 from regress.metrics.table import listed_names
 from regress.report.format import format_number
 from regress.report.outcome import Outcome
@@ -86,11 +88,14 @@ def _value(value: str | float | None) -> str:
     return value if isinstance(value, str) else format_number(value)
 
 
-def print_comparison_url(console: Console, store: "Store", url: str) -> None:
-    """Where to look further: the address in MLflow's UI, and what starts it where no server runs."""
+def print_comparison_url(console: Console, store: "Store", url: str, run_id: str) -> None:
+    """Print the address in MLflow's pages, and the command that serves them where no server does."""
+    command = None
     if store.ui_command:
-        command = escape(store.ui_command)
-        console.print(f"\nCompare in MLflow: [bold]{command}[/bold], then open", highlight=False)
+        command, url = open_in_mlflow(store.ui_command, url, run_id)
+    if command:
+        text = f"\nCompare in MLflow: [bold]{escape(command)}[/bold], then open"
+        console.print(text, highlight=False, soft_wrap=True)
     else:
         console.print("\nCompare in MLflow:", highlight=False)
     console.print(f"  {url}", highlight=False, soft_wrap=True)
@@ -101,6 +106,7 @@ def print_model(console: Console, model: Mapping[str, Any] | None) -> None:
     if model is None:
         text = "none registered, no winner stayed finite"
     else:
-        command = f"mlflow models predict -m {model['uri']} --env-manager local -t csv -i FILE"
+        predict = f"models predict -m {model['uri']} --env-manager local -t csv -i FILE"
+        command = f"{shown_command('mlflow')} {predict}"
         text = f"{model['name']} version {model['version']} (champion): [bold]{command}[/bold]"
     console.print(f"Model: {text}", highlight=False, soft_wrap=True)

@@ -1,1 +1,1 @@
-"""Prefect around a run: its temporary server, session, states and tags."""
+"""What surrounds a flow run: process settings, Prefect's server, session, states and tags."""

@@ -1,23 +1,25 @@
-"""Prefect around one flow run of the command: imported early, quiet on the screen, drained at the end."""
+"""One flow run of the command: libraries imported early, a clean screen, states complete at the end."""
 
-import gc
 import logging
 import time
 from typing import Any
+from uuid import UUID
 
 from tasks.progress import Listener, listening
 
-_DRAIN_SECONDS = 10.0
+_TASK_STATES_SECONDS = 10.0
 
 
-def start() -> None:
-    """Imports the flows, then waits for Prefect's server."""
-    gc.disable()  # what is imported stays: looking for garbage in it takes half a second
-    try:
-        _import()
-    finally:
-        gc.freeze()
-        gc.enable()
+def start_session() -> None:
+    """Import the flows and start the figure worker, then wait for Prefect's server.
+
+    Changes logging, as Prefect itself does when a flow starts, and nothing else of the process.
+    """
+    from flows.runtime.prefect_internals import setup_logging
+
+    setup_logging()
+    _quiet_console()
+    _import_flows()
     from prefect.client.orchestration import get_client
 
     from tasks.figure_worker import warm_up
@@ -27,18 +29,23 @@ def start() -> None:
         client.hello()
 
 
-def _import() -> None:
-    from prefect.logging.configuration import setup_logging
-    from prefect.logging.handlers import PrefectConsoleHandler
+def _quiet_console() -> None:
+    """Keep Prefect's records off the screen; its server stores all of them."""
+    from flows.runtime.prefect_internals import PrefectConsoleHandler
 
-    setup_logging()
     for name in ("", "prefect"):
         for handler in logging.getLogger(name).handlers:
             if isinstance(handler, PrefectConsoleHandler):
-                # The screen stays clean: the server keeps every record, the command says what went wrong.
                 handler.setLevel(logging.WARNING)
-                handler.addFilter(_is_not_prefect_s)
-    # The references import theirs when they are needed; here it costs nothing, while the server starts.
+                handler.addFilter(_is_not_from_prefect)
+
+
+def _is_not_from_prefect(record: logging.LogRecord) -> bool:
+    return not record.name.startswith("prefect")
+
+
+def _import_flows() -> None:
+    # The references import these when they need them; imported here, it overlaps the server's start.
     import sklearn.linear_model  # noqa: F401
     import statsmodels.robust.robust_linear_model  # noqa: F401
 
@@ -47,38 +54,40 @@ def _import() -> None:
     import flows.robustness  # noqa: F401
 
 
-def _is_not_prefect_s(record: logging.LogRecord) -> bool:
-    return not record.name.startswith("prefect")
+def run_flow(flow: Any, listener: Listener, *arguments: Any) -> dict[str, Any]:
+    """Run a flow and return its result; `listener` is told of its progress.
 
-
-def run(flow: Any, listener: Listener, *arguments: Any) -> dict[str, Any]:
-    """Runs a flow; `listener` hears of its progress."""
+    Raises KeyboardInterrupt if the run is interrupted or terminated.
+    """
     from prefect.exceptions import TerminationSignal
-    from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
+    from prefect.settings import temporary_settings
 
-    # The heartbeat's thread sleeps a second before it lets a flow end.
+    from flows.runtime.prefect_internals import PREFECT_FLOWS_HEARTBEAT_FREQUENCY
+
+    no_heartbeat = {PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}
     try:
-        with temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}), listening(listener):
+        with temporary_settings(no_heartbeat), listening(listener):
             state = flow(*arguments, return_state=True)
     except TerminationSignal:
         raise KeyboardInterrupt from None
-    drain(state.state_details.flow_run_id)
+    await_task_states(state.state_details.flow_run_id)
     outcome: dict[str, Any] = state.result()
     return outcome
 
 
-def drain(flow_run_id: Any) -> None:
-    """Waits until the server knows how each task run ended: it learns of them by events, late."""
+def await_task_states(flow_run_id: UUID) -> None:
+    """Wait until the server has each task run's final state, which it learns from late events."""
     from prefect.client.orchestration import get_client
     from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
-    from prefect.events.worker import EventsWorker
+
+    from flows.runtime.prefect_internals import EventsWorker
 
     EventsWorker.instance().drain()
-    only = FlowRunFilter(id=FlowRunFilterId(any_=[flow_run_id]))
-    deadline = time.monotonic() + _DRAIN_SECONDS
+    this_run = FlowRunFilter(id=FlowRunFilterId(any_=[flow_run_id]))
+    deadline = time.monotonic() + _TASK_STATES_SECONDS
     with get_client(sync_client=True) as client:
         while time.monotonic() < deadline:
-            task_runs = client.read_task_runs(flow_run_filter=only, limit=200)
-            if all(task.state is not None and task.state.is_final() for task in task_runs):
+            task_runs = client.read_task_runs(flow_run_filter=this_run, limit=200)
+            if all(task_run.state is not None and task_run.state.is_final() for task_run in task_runs):
                 return
             time.sleep(0.05)

@@ -1,14 +1,14 @@
-"""What an MLflow run says of the Prefect flow run that made it."""
+"""Tags of an MLflow run that lead to the Prefect flow run that made it."""
 
 from prefect import runtime
 from prefect.settings import PREFECT_UI_URL
-from prefect.utilities.urls import url_for
 
+from flows.runtime.prefect_internals import url_for
 from regress.tracking.record import FLOW_RUN
 
 
 def flow_run_tags() -> dict[str, str]:
-    """Id and address of the flow run that this is called in; a temporary server's address is none."""
+    """Return the current flow run's id and, unless the server is temporary, its address."""
     flow_run_id = runtime.flow_run.id
     if flow_run_id is None:
         return {}

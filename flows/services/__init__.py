@@ -1,1 +1,1 @@
-"""Servers, worker and deployments on this machine: brought up, taken down, looked over."""
+"""Servers, worker and deployments on this machine: started, stopped, diagnosed."""

@@ -1,4 +1,4 @@
-"""What is reachable, in which version, on which schema, and what would fail."""
+"""Diagnose the installation: versions, disk, store, servers, worker, deployments and flow runs."""
 
 import os
 import shutil
@@ -7,89 +7,99 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, requires, version
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import requests
 from packaging.requirements import Requirement
 
-from flows.services import site as kept
-from flows.services.orchestration import (
-    client,
-    is_deployed,
-    missing_automations,
-    missing_deployments,
-    workers_online,
-)
-from flows.services.site import MLFLOW, PREFECT, WORKER, Ledger
-from flows.services.stale import lasting_runs, stale_runs
+from flows.runtime.shown_command import shown_command
+from flows.services.automations import missing_automations
+from flows.services.deployments import is_up_to_date, missing_deployments
+from flows.services.prefect_server import online_workers, prefect_client
+from flows.services.settings import MLFLOW, PREFECT, WORKER, services_folder
+from flows.services.stale_runs import long_runs, stale_runs
+from flows.services.state import ServiceState, read_state
 from regress.errors import InputError
 
 if TYPE_CHECKING:
     from prefect.client.orchestration import SyncPrefectClient
 
-_NAMED = ("regress", "torch", "prefect", "mlflow")
-_LITTLE = 1e9  # bytes of free disk
-_AGAIN = "regress up starts it again"
+_SHOWN_VERSIONS = ("regress", "torch", "prefect", "mlflow")
+_MIN_FREE_BYTES = 1e9
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing looked at; `text` says what it is, or what is wrong and what helps."""
+    """The result of one check: what was checked, whether it works, its state or what is wrong and helps."""
 
-    what: str
-    is_well: bool
+    subject: str
+    ok: bool
     text: str
 
 
-def examine() -> Iterator[Finding]:
-    """Looks at everything; changes nothing."""
-    yield _versions()
-    yield _disk()
-    ledger = kept.read()
-    yield _store(None if ledger is None else ledger.site.store)
-    if (api := os.environ.get("PREFECT_API_URL")) and (ledger is None or api != ledger.site.prefect_api):
-        yield _answer("PREFECT_API_URL", f"{api.rstrip('/')}/health", api, "unset it, or start that server")
-    if ledger is None:
-        yield Finding("services", False, "none is up, and no deployment can run; regress up starts them")
+def diagnose() -> Iterator[Finding]:
+    """Check everything; change nothing."""
+    yield _check_versions()
+    yield _check_disk()
+    state = read_state()
+    yield _check_store(None if state is None else state.settings.store)
+    api = os.environ.get("PREFECT_API_URL")
+    if api and (state is None or api != state.settings.prefect_api):
+        hint = "unset the variable, or start that server"
+        yield _check_address("PREFECT_API_URL", f"{api.rstrip('/')}/health", api, hint)
+    if state is None:
+        yield Finding(
+            "services", False, f"none is running, and no deployment can run; {_up('starts them')}"
+        )
         return
-    site = ledger.site
-    yield _service(ledger, PREFECT, f"{site.prefect_api}/health", site.prefect_address, _prefect_schema())
-    yield _service(
-        ledger, MLFLOW, f"{site.mlflow_here}/health", site.mlflow_address, f"shows {_shown(site.store)}"
-    )
-    if ledger.alive(WORKER) is None:
-        yield Finding(WORKER, False, f"its process died, and no deployment can run; {_AGAIN}")
-    if ledger.alive(PREFECT) is not None:
-        yield from _orchestration(ledger)
+    yield from _check_services(state)
 
 
-def _versions() -> Finding:
-    wrong = []
+def _check_services(state: ServiceState) -> Iterator[Finding]:
+    settings = state.settings
+    text = f"{settings.prefect_address}, {_prefect_schema()}"
+    yield _check_service(state, PREFECT, f"{settings.prefect_api}/health", text)
+    text = f"{settings.mlflow_address}, shows {_shown_store(settings.store)}"
+    yield _check_service(state, MLFLOW, f"{settings.mlflow_local_address}/health", text)
+    if state.running(WORKER) is None:
+        text = f"its process died, and no deployment can run; {_up('starts it again')}"
+        yield Finding(WORKER, False, text)
+    if state.running(PREFECT) is not None:
+        yield from _check_orchestration(state)
+
+
+def _up(effect: str) -> str:
+    """Return what `regress up` would do, as a hint."""
+    return f"{shown_command('regress')} up {effect}"
+
+
+def _check_versions() -> Finding:
+    problems = []
     for line in requires("regress") or ():
-        needed = Requirement(line)
-        if needed.marker is not None and not needed.marker.evaluate({"extra": ""}):
+        requirement = Requirement(line)
+        if requirement.marker is not None and not requirement.marker.evaluate({"extra": ""}):
             continue
         try:
-            installed = version(needed.name)
+            installed = version(requirement.name)
         except PackageNotFoundError:
-            wrong.append(f"{needed.name} is missing")
+            problems.append(f"{requirement.name} is missing")
             continue
-        if not needed.specifier.contains(installed, prereleases=True):
-            wrong.append(f"{needed.name} is {installed}, expected {needed.specifier}")
-    named = ", ".join(f"{name} {version(name)}" for name in _NAMED)
-    return Finding("versions", not wrong, "; ".join(wrong) if wrong else named)
+        if not requirement.specifier.contains(installed, prereleases=True):
+            problems.append(f"{requirement.name} is {installed}, expected {requirement.specifier}")
+    shown = ", ".join(f"{name} {version(name)}" for name in _SHOWN_VERSIONS)
+    return Finding("versions", not problems, "; ".join(problems) if problems else shown)
 
 
-def _disk() -> Finding:
-    folder = kept.folder()
+def _check_disk() -> Finding:
+    folder = services_folder()
     free = shutil.disk_usage(folder).free
     if not os.access(folder, os.W_OK):
-        return Finding("state", False, f"{folder} cannot be written, set REGRESS_HOME to a folder that can")
-    return Finding("state", free > _LITTLE, f"{folder}, {free / 1e9:,.1f} GB free")
+        text = f"{folder} is not writable, set REGRESS_HOME to a folder that is"
+        return Finding("disk", False, text)
+    return Finding("disk", free > _MIN_FREE_BYTES, f"{folder}, {free / 1e9:,.1f} GB free")
 
 
-def _store(uri: str | None) -> Finding:
+def _check_store(uri: str | None) -> Finding:
     from regress.tracking.schema import examine_store
 
     try:
@@ -98,31 +108,31 @@ def _store(uri: str | None) -> Finding:
         return Finding("store", False, str(error))
 
 
-def _shown(store: str) -> str:
+def _shown_store(uri: str) -> str:
     from regress.tracking.store import hide_password
 
-    return hide_password(store)
+    return hide_password(uri)
 
 
-def _service(ledger: Ledger, name: str, url: str, address: str, more: str) -> Finding:
-    if ledger.alive(name) is None:
-        return Finding(name, False, f"its process died, see {ledger.processes[name].log}; {_AGAIN}")
-    log = ledger.processes[name].log
-    return _answer(name, url, f"{address}, {more}", f"its process lives and is deaf, see {log}")
+def _check_service(state: ServiceState, name: str, url: str, text: str) -> Finding:
+    log = state.processes[name].log
+    if state.running(name) is None:
+        return Finding(name, False, f"its process died, see {log}; {_up('starts it again')}")
+    return _check_address(name, url, text, f"its process runs but does not answer, see {log}")
 
 
-def _answer(what: str, url: str, well: str, otherwise: str) -> Finding:
+def _check_address(subject: str, url: str, text: str, hint: str) -> Finding:
     try:
-        code = requests.get(url, timeout=5).status_code
+        status = requests.get(url, timeout=5).status_code
     except requests.RequestException:
-        return Finding(what, False, f"nothing answers at {url}; {otherwise}")
-    is_well = code == requests.codes.ok
-    return Finding(what, is_well, well if is_well else f"{url} answers {code}; {otherwise}")
+        return Finding(subject, False, f"nothing answers at {url}; {hint}")
+    ok = status == requests.codes.ok
+    return Finding(subject, ok, text if ok else f"{url} answers {status}; {hint}")
 
 
 def _prefect_schema() -> str:
-    """The revision of the server's own database."""
-    file = kept.folder() / "prefect" / "prefect.db"
+    """Return the schema revision of the Prefect server's database."""
+    file = services_folder() / "prefect" / "prefect.db"
     try:
         with closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True)) as connection:
             (revision,) = connection.execute("SELECT version_num FROM alembic_version").fetchone()
@@ -131,46 +141,47 @@ def _prefect_schema() -> str:
     return f"schema {revision}"
 
 
-def _orchestration(ledger: Ledger) -> Iterator[Finding]:
-    checks: list[Callable[[SyncPrefectClient, Ledger], Iterator[Finding]]] = [_worker, _deployed, _runs]
+def _check_orchestration(state: ServiceState) -> Iterator[Finding]:
+    checks: list[Callable[[SyncPrefectClient, ServiceState], Iterator[Finding]]] = [
+        _check_worker,
+        _check_deployments,
+        _check_flow_runs,
+    ]
     try:
-        with client(ledger.site) as connected:
+        with prefect_client(state.settings) as client:
             for check in checks:
-                yield from check(connected, ledger)
-    except Exception as error:  # whatever a server may answer is a finding
+                yield from check(client, state)
+    except Exception as error:  # any unexpected answer of the server is a finding
         yield Finding(PREFECT, False, f"it does not answer as expected: {error}")
 
 
-def _worker(connected: "SyncPrefectClient", ledger: Ledger) -> Iterator[Finding]:
-    if ledger.alive(WORKER) is None:
+def _check_worker(client: "SyncPrefectClient", state: ServiceState) -> Iterator[Finding]:
+    if state.running(WORKER) is None:
         return
-    is_online = WORKER in workers_online(connected)
-    log = ledger.processes[WORKER].log
-    yield Finding(
-        WORKER, is_online, "online" if is_online else f"the server does not hear of it, see {log}"
-    )
+    ok = WORKER in online_workers(client)
+    log = state.processes[WORKER].log
+    yield Finding(WORKER, ok, "online" if ok else f"it does not contact the server, see {log}")
 
 
-def _deployed(connected: "SyncPrefectClient", ledger: Ledger) -> Iterator[Finding]:
-    root = Path(ledger.site.root)
-    missing = missing_deployments(connected, root) | missing_automations(connected, root)
+def _check_deployments(client: "SyncPrefectClient", state: ServiceState) -> Iterator[Finding]:
+    missing = missing_deployments(client) | missing_automations(client)
     if missing:
-        yield Finding(
-            "deployments", False, f"missing: {', '.join(sorted(missing))}; regress up deploys them"
-        )
-    elif not is_deployed(ledger.site):
-        yield Finding("deployments", False, "older than what lies here; regress up deploys it again")
+        text = f"missing: {', '.join(sorted(missing))}; {_up('deploys them')}"
+        yield Finding("deployments", False, text)
+    elif not is_up_to_date(state.settings):
+        text = f"older than the installed flows and studies; {_up('deploys them again')}"
+        yield Finding("deployments", False, text)
     else:
-        yield Finding("deployments", True, f"as in {root}")
+        yield Finding("deployments", True, f"up to date, run in {state.settings.working_folder}")
 
 
-def _runs(connected: "SyncPrefectClient", ledger: Ledger) -> Iterator[Finding]:
-    stale = stale_runs(connected, ledger)
-    lasting = lasting_runs(connected)
+def _check_flow_runs(client: "SyncPrefectClient", state: ServiceState) -> Iterator[Finding]:
+    stale = stale_runs(client, state)
+    long = long_runs(client)
     for run, reason in stale:
-        text = f"{run.name} is {run.state_name}, but {reason}; regress up moves it to Crashed"
+        text = f"{run.name} is {run.state_name}, but {reason}; {_up('moves it to Crashed')}"
         yield Finding("flow run", False, text)
-    for run, reason in lasting:
+    for run, reason in long:
         yield Finding("flow run", False, f"{run.name} is {run.state_name}: {reason}")
-    if not stale and not lasting:
+    if not stale and not long:
         yield Finding("flow runs", True, "none is stale")

@@ -1,34 +1,36 @@
-"""What `up` has started, stopped: flow runs first, so that they can say so, and nothing else."""
+"""Stop what `up` has started and nothing else; flow runs first, so that they can record their end."""
 
 from collections.abc import Callable
 
-from flows.services import site as kept
-from flows.services.process import stop, stop_descendants
-from flows.services.site import PREFECT, WORKER, Ledger
-from flows.services.stale import mend
+from flows.services.processes import stop_descendants, stop_processes
+from flows.services.settings import PREFECT, WORKER
+from flows.services.stale_runs import crash_stale_runs
+from flows.services.state import ServiceState, delete_state, exclusive_access, read_state
+
+Report = Callable[[str, str], None]  # called with a service's name and its new status
 
 
-def take_down(say: Callable[[str, str], None]) -> None:
-    """Stops all of it and forgets it; what is recorded stays."""
-    with kept.alone():
-        ledger = kept.read()
-        if ledger is None:
-            say("nothing", "is up")
+def stop_services(report: Report) -> None:
+    """Stop every service and delete the record of them; the results stay."""
+    with exclusive_access():
+        state = read_state()
+        if state is None:
+            report("services", "none is running")
             return
-        if worker := ledger.processes.get(WORKER):
-            stop_descendants(worker)  # a worker that ends first leaves its runs Running for ever
-            stop(worker)
-            _mend(ledger, say)
-        stop(*ledger.processes.values())
-        kept.forget()
-        for name in ledger.processes:
-            say(name, "stopped")
+        if worker := state.processes.get(WORKER):
+            stop_descendants(worker)  # if the worker ended first, its runs would stay Running forever
+            stop_processes(worker)
+            _crash_stale_runs(state, report)
+        stop_processes(*state.processes.values())
+        delete_state()
+        for name in state.processes:
+            report(name, "stopped")
 
 
-def _mend(ledger: Ledger, say: Callable[[str, str], None]) -> None:
-    if ledger.alive(PREFECT) is None:
+def _crash_stale_runs(state: ServiceState, report: Report) -> None:
+    if state.running(PREFECT) is None:
         return
     try:
-        mend(ledger)
-    except Exception as error:  # whatever the server has, it is to be stopped
-        say("flow runs", f"could not be looked through: {error}")
+        crash_stale_runs(state)
+    except Exception as error:  # an unusable server must be stopped all the same
+        report("flow runs", f"could not be checked: {error}")

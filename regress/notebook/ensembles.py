@@ -7,7 +7,7 @@ quantiles. Set-ups and printed numbers are those of the d2l book's exercises 3.4
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -50,7 +50,8 @@ class Row:
     @classmethod
     def from_json(cls, row: Mapping[str, Any]) -> "Row":
         """Return the row that `as_json` wrote."""
-        return cls(**{**row, "notebook": NAN if row["notebook"] == "nan" else row["notebook"]})
+        values = {field.name: row[field.name] for field in fields(cls)}
+        return cls(**{**values, "notebook": NAN if row["notebook"] == "nan" else row["notebook"]})
 
 
 @dataclass(frozen=True)

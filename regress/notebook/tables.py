@@ -55,4 +55,4 @@ def _verdict(row: Row) -> Cell:
 def _control_verdict(row: Row) -> Cell:
     if row.inside is False:
         return Cell("control: outside, as it must be")
-    return Cell("control: NOT OUTSIDE", is_failure=True)
+    return Cell("control: INSIDE, expected outside", is_failure=True)

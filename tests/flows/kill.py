@@ -22,7 +22,7 @@ def _only_reads(flags: int) -> bool:
 def attempt(request: dict[str, Any]) -> dict[str, Any]:
     """Runs the study; how many accesses it took."""
     from flows.robustness import robustness
-    from flows.runtime.session import run
+    from flows.runtime.session import run_flow
     from regress.study.load import validate
 
     os.environ["MLFLOW_TRACKING_URI"] = request["store"]
@@ -38,7 +38,7 @@ def attempt(request: dict[str, Any]) -> dict[str, Any]:
                 os.kill(os.getpid(), signal.SIGKILL)
 
     sys.addaudithook(watch)
-    outcome = run(robustness, lambda *_: None, study, request["resume"])
+    outcome = run_flow(robustness, lambda *_: None, study, request["resume"])
     return {"accesses": count, "study_run_id": outcome["study_run_id"]}
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from mlflow import MlflowClient
 
+from flows.runtime.shown_command import shown_command
 from regress.study.load import validate
 from regress.tracking.record import begin_execution, log_study
 from regress.tracking.store import open_store
@@ -37,7 +38,7 @@ def test_a_disk_that_fills_up_ends_with_75_and_room_is_enough_to_go_on(workplace
     output, _ = process.communicate(timeout=250)
     assert process.returncode == 75, output
     assert output.splitlines()[-1].endswith(
-        "; resume with: regress run --set replicates=2 --set epochs=2 --resume"
+        f"; resume with: {shown_command('regress')} run --set replicates=2 --set epochs=2 --resume"
     )
     assert "Traceback" not in output
 

@@ -21,6 +21,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 
 from flows.robustness import robustness
+from flows.runtime.shown_command import shown_command
 from regress.errors import InputError
 from regress.study import Study
 from regress.tracking.lease import LEASE_TAG, hold_lease
@@ -279,7 +280,7 @@ def test_an_interrupted_command_says_how_to_go_on(workplace: Path, number: signa
         assert process.returncode == 130
         assert output.splitlines()[-1] == (
             "regress: interrupted; resume with:"
-            " regress run default --set replicates=2 --set epochs=2 --resume"
+            f" {shown_command('regress')} run default --set replicates=2 --set epochs=2 --resume"
         )
         assert "Traceback" not in output
     store = open_store()

@@ -138,11 +138,11 @@ def test_prefect_knows_each_step_by_a_readable_name(workplace: Path, small_study
     from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
 
     from flows.robustness import robustness
-    from flows.runtime.session import drain
+    from flows.runtime.session import await_task_states
 
     state = robustness(small_study, return_state=True)
     flow_run_id = state.state_details.flow_run_id
-    drain(flow_run_id)
+    await_task_states(flow_run_id)
     with get_client(sync_client=True) as client:
         mine = FlowRunFilter(id=FlowRunFilterId(any_=[flow_run_id]))
         names = {run.name for run in client.read_task_runs(flow_run_filter=mine)}

@@ -1,10 +1,13 @@
 """The command as people use it: what it prints, what it leaves, how it refuses."""
 
+import gc
 import io
 import json
 import os
+import signal
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import pandas as pd
@@ -141,6 +144,65 @@ def test_a_store_without_executions_says_how_to_start(
 def test_every_command_has_help(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert execute(arguments) == 0
     assert "Usage" in capsys.readouterr().out
+
+
+def test_version_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert execute(["--version"]) == 0
+    assert capsys.readouterr().out == f"regress {version('regress')}\n"
+
+
+QUICK = {
+    "help": (["--help"], {}, "Usage: regress"),
+    "a usage error": (["run", "--sett"], {}, "No such option"),
+    "the version": (["--version"], {}, "regress 0"),
+    "completion of commands": ([], {"COMP_WORDS": "regress note", "COMP_CWORD": "1"}, "notebook\n"),
+    "completion of studies": (
+        [],
+        {"COMP_WORDS": "regress run o", "COMP_CWORD": "2"},
+        "ohm\none-outlier\nordering-attacks\norders\n",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", QUICK)
+def test_what_must_answer_at_once_imports_no_heavy_library(case: str, tmp_path: Path) -> None:
+    arguments, variables, expected = QUICK[case]
+    script = """
+import atexit, sys
+heavy = {"torch", "mlflow", "prefect", "numba", "pandas"}
+atexit.register(lambda: print("imported:", *heavy & set(sys.modules), file=sys.stderr))
+from flows.cli.main import main
+main()
+"""
+    if variables:
+        variables |= {"_REGRESS_COMPLETE": "complete_bash"}
+    process = subprocess.run(
+        [sys.executable, "-c", script, *arguments],
+        cwd=tmp_path,
+        env=os.environ | variables,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert expected in process.stdout + process.stderr
+    assert process.stderr.endswith("imported:\n")
+
+
+@pytest.mark.usefixtures("prefect_server")
+def test_execute_leaves_the_process_as_it_is(workplace: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def process_wide() -> dict[str, object]:
+        handlers = {number.name: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+        collector = {"gc": (gc.isenabled(), gc.get_threshold(), gc.get_freeze_count())}
+        return handlers | collector | dict(os.environ)
+
+    execute(["studies"])
+    before = process_wide()
+    assert execute(["run", *with_sets(*SMALL)]) == 0
+    assert execute(["show"]) == 0
+    after = process_wide()
+    assert {name: after.get(name) for name in after | before if after.get(name) != before.get(name)} == {}
+    capsys.readouterr()
 
 
 def test_studies_lists_what_ships_with_its_question(capsys: pytest.CaptureFixture[str]) -> None:

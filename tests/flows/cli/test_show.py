@@ -9,6 +9,7 @@ import pytest
 from mlflow import MlflowClient
 
 from flows.cli.main import execute
+from flows.runtime.shown_command import shown_command
 from regress.tracking.read import find_execution, read_trials
 from regress.tracking.store import open_store
 
@@ -65,7 +66,7 @@ def test_the_last_lines_lead_to_the_view(recorded: dict[str, object], shown: obj
         f"/#/experiments/{recorded['experiment_id']}/runs?viewStateShareKey=regress-{run_id}"
         "&compareRunsMode=CHART&workflowType=machine_learning"
     )
-    assert lines[-1] == f"Show this again: regress show {run_id}"
+    assert lines[-1] == f"Show this again: {shown_command('regress')} show {run_id}"
 
 
 def test_a_csv_holds_every_trial_as_mlflow_does(recorded: dict[str, object], shown: object) -> None:

@@ -53,8 +53,8 @@ def in_folder(folder: Path, files: dict[str, str], script: str, **more: str) -> 
 
 SAYS = """
 import os
-from flows.runtime.temporary_server import start
-start()
+from flows.runtime.temporary_server import start_temporary_server
+start_temporary_server()
 print(os.environ.get('PREFECT_API_URL'))
 """
 
@@ -72,8 +72,8 @@ def test_one_is_started_where_nobody_has_named_one(case: str, tmp_path: Path) ->
 
 def test_it_answers_and_ends_with_its_process(tmp_path: Path) -> None:
     script = """
-from flows.runtime.temporary_server import start
-start()
+from flows.runtime.temporary_server import start_temporary_server
+start_temporary_server()
 from prefect.client.orchestration import get_client
 from prefect.settings import PREFECT_API_URL, PREFECT_UI_URL
 with get_client(sync_client=True) as client:

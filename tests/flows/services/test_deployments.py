@@ -20,9 +20,10 @@ from prefect.utilities.schema_tools import validate as check_by_schema
 from prefect.utilities.templating import apply_values
 from pydantic import ValidationError
 
-from flows.runtime.shipped import studies
-from flows.services.orchestration import AUTOMATIONS, DEPLOYMENTS
-from flows.services.site import POOL
+from flows.runtime.shipped_studies import studies
+from flows.services.automations import AUTOMATIONS
+from flows.services.deployments import DEPLOYMENTS
+from flows.services.settings import POOL
 from regress.errors import InputError
 from regress.study import Study
 from regress.study.load import load, shipped, validate
@@ -31,7 +32,7 @@ ROOT = Path(__file__).parents[3]
 
 
 def content() -> dict[str, Any]:
-    loaded: dict[str, Any] = yaml.safe_load((ROOT / DEPLOYMENTS).read_text())
+    loaded: dict[str, Any] = yaml.safe_load(DEPLOYMENTS.read_text())
     return loaded
 
 
@@ -122,8 +123,13 @@ def test_a_deployment_refuses_a_table_relative_to_some_folder(
     assert MlflowClient().get_experiment_by_name("mine") is None
 
 
+@pytest.mark.parametrize("file", [DEPLOYMENTS, AUTOMATIONS], ids=lambda file: file.name)
+def test_the_packaged_definitions_are_those_at_the_root(file: Path) -> None:
+    assert file.read_bytes() == (ROOT / file.name).read_bytes()
+
+
 def test_every_automation_is_understood_in_full() -> None:
-    automations = yaml.safe_load((ROOT / AUTOMATIONS).read_text())["automations"]
+    automations = yaml.safe_load(AUTOMATIONS.read_text())["automations"]
     kinds = {kind.model_fields["type"].default: kind for kind in get_args(actions.ActionTypes)}
     for automation in automations:
         EventTrigger.model_validate(automation["trigger"], extra="forbid")

@@ -3,7 +3,6 @@
 import json
 import os
 import shutil
-import signal
 import socket
 import subprocess
 import sys
@@ -22,10 +21,12 @@ import requests
 from mlflow import MlflowClient
 
 from flows.cli.main import execute
-from flows.services import process, site
-from flows.services.orchestration import client, expected_deployments
-from flows.services.site import MLFLOW, PREFECT, WORKER
-from flows.services.up import occupied
+from flows.runtime.ports import port_conflict
+from flows.services.deployments import expected_deployments
+from flows.services.prefect_server import prefect_client
+from flows.services.processes import MARK, descendants
+from flows.services.settings import MLFLOW, PREFECT, WORKER, services_folder
+from flows.services.state import ServiceState, read_state
 from tests.ports import free_port
 
 ROOT = Path(__file__).parents[3]
@@ -36,7 +37,7 @@ LONG = TINY | {"name": "long", "epochs": 100, "batch_sizes": list(range(1, 60)),
 
 @dataclass
 class Place:
-    """A root with the files that `up` reads, a home and a store of its own; and how to work there."""
+    """A working folder with a home and a store of its own; and how to work there."""
 
     root: Path
     prefect_port: int = field(default_factory=free_port)
@@ -74,8 +75,6 @@ class Place:
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory, migrated_store: Path) -> Iterator[Place]:
     root = tmp_path_factory.mktemp("root")
-    for name in ("prefect.yaml", "automations.yaml"):
-        (root / name).symlink_to(ROOT / name)
     shutil.copy(migrated_store, root / "mlflow.db")
     place = Place(root)
     with pytest.MonkeyPatch.context() as patch:
@@ -104,28 +103,19 @@ def services(place: Place) -> Iterator[Place]:
         place.run(*REGRESS, "down")
 
 
-@pytest.fixture
-def kept_signals() -> Iterator[None]:
-    """`up` hears signals again that pytest may not want to."""
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    yield
-    for number, handler in before.items():
-        signal.signal(number, handler)
-
-
-def ledger() -> site.Ledger:
-    found = site.read()
-    assert found is not None
-    return found
+def service_state() -> ServiceState:
+    state = read_state()
+    assert state is not None
+    return state
 
 
 def ours() -> list[psutil.Process]:
     """Every process that `up` has started here, or that was started by one of them."""
-    mark = f" {site.folder()}"
+    mark = f" {services_folder()}"
     found = []
     for candidate in psutil.process_iter():
         try:
-            if candidate.environ().get(process.MARK, "").endswith(mark):
+            if candidate.environ().get(MARK, "").endswith(mark):
                 found.append(candidate)
         except psutil.Error:
             continue
@@ -149,12 +139,11 @@ def said_by(arguments: list[str], code: int, capsys: pytest.CaptureFixture[str])
 @pytest.mark.usefixtures("place")
 def test_the_doctor_says_that_nothing_is_up(capsys: pytest.CaptureFixture[str]) -> None:
     said = said_by(["doctor"], 1, capsys)
-    assert "FAIL  services     none is up" in said
+    assert "FAIL  services     none is running" in said
     assert said.count("FAIL") == 1
-    assert "nothing      is up" in said_by(["down"], 0, capsys)
+    assert "services     none is running" in said_by(["down"], 0, capsys)
 
 
-@pytest.mark.usefixtures("kept_signals")
 def test_a_port_in_use_is_refused_and_leaves_nothing(
     place: Place, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -169,7 +158,7 @@ def test_a_port_in_use_is_refused_and_leaves_nothing(
             assert said.count("\n") == 1
             assert f"{option}: nothing can listen at 127.0.0.1:{port} (Address already in use)" in said
     assert ours() == []
-    assert site.read() is None
+    assert read_state() is None
 
 
 REFUSED = {
@@ -180,7 +169,7 @@ REFUSED = {
 }
 
 
-@pytest.mark.usefixtures("place", "kept_signals")
+@pytest.mark.usefixtures("place")
 @pytest.mark.parametrize("case", REFUSED)
 def test_up_refuses_in_one_sentence(case: str, capsys: pytest.CaptureFixture[str]) -> None:
     arguments, expected = REFUSED[case]
@@ -190,14 +179,12 @@ def test_up_refuses_in_one_sentence(case: str, capsys: pytest.CaptureFixture[str
     assert ours() == []
 
 
-@pytest.mark.usefixtures("place", "kept_signals")
-def test_up_outside_of_the_repository_and_over_a_server_is_refused(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+@pytest.mark.usefixtures("place")
+def test_up_over_a_server_is_refused(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:1")
     assert "is a server already, expected a database" in said_by(["up"], 2, capsys)
-    monkeypatch.chdir(tmp_path)
-    assert f"no prefect.yaml in {tmp_path}, expected the root" in said_by(["up"], 2, capsys)
     assert ours() == []
 
 
@@ -212,9 +199,9 @@ def test_up_deploys_everything_and_listens_on_loopback_only(services: Place) -> 
     page = requests.get(f"{services.prefect}/ui-settings", timeout=10).json()
     assert page["api_url"] == f"{services.prefect}/api"
     assert "<title>MLflow</title>" in requests.get(services.mlflow, timeout=10).text
-    with client(ledger().site) as connected:
+    with prefect_client(service_state().settings) as connected:
         names = [deployment.name for deployment in connected.read_deployments()]
-    assert sorted(names) == sorted(expected_deployments(ROOT))
+    assert sorted(names) == sorted(expected_deployments())
 
 
 def test_the_doctor_finds_everything_well(services: Place, capsys: pytest.CaptureFixture[str]) -> None:
@@ -239,7 +226,7 @@ def test_a_submitted_study_is_recorded_as_rows_and_links_to_the_served_pages(ser
     assert parent.info.artifact_uri.startswith(str(services.root / "mlruns"))
     over_http = MlflowClient(services.mlflow).get_run(parent.info.run_id)
     assert over_http.data.tags == parent.data.tags
-    with client(ledger().site) as connected:
+    with prefect_client(service_state().settings) as connected:
         links = [str(found.data) for found in connected.read_artifacts() if found.key == "mlflow"]
     assert f"]({services.mlflow}/#/experiments/{experiment.experiment_id}/runs" in links[0]
 
@@ -266,20 +253,19 @@ class _Keep(BaseHTTPRequestHandler):
         """Says nothing."""
 
 
-@pytest.mark.usefixtures("kept_signals")
 def test_a_second_up_starts_nothing_and_a_failed_reproduction_is_told(
     services: Place, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    before = ledger().processes
+    before = service_state().processes
     told = Told()
     said = said_by(["up", "--notify-url", f"http://127.0.0.1:{told.server_port}/hook"], 0, capsys)
     assert said.count("already running") == 3
-    assert "deployments  as they were" in said
+    assert "deployments  unchanged" in said
     assert "already running" in said_by(["up", *services.ports], 0, capsys)
-    assert ledger().processes == before
+    assert service_state().processes == before
     other = said_by(["up", "--prefect-port", str(free_port())], 2, capsys)
-    assert "--prefect-port: what is up was started with another; regress down first" in other
-    with client(ledger().site) as connected:
+    assert "--prefect-port: the running services were started with another value" in other
+    with prefect_client(service_state().settings) as connected:
         assert len(connected.read_automations()) == 1
     well, ill = _reproduction(fails=False), _reproduction(fails=True)
     await_it(lambda: bool(told.texts), 60)
@@ -297,7 +283,7 @@ def _reproduction(fails: bool) -> UUID:
     """A flow run of that name, taken to its end: the automation hears of nothing else."""
     from prefect.states import Completed, Failed, Running
 
-    with client(ledger().site) as connected:
+    with prefect_client(service_state().settings) as connected:
         flow_id = connected.create_flow_from_name("reproduce")
         assert isinstance(flow_id, UUID)
         created = connected.request(
@@ -309,16 +295,15 @@ def _reproduction(fails: bool) -> UUID:
     return run
 
 
-@pytest.mark.usefixtures("kept_signals")
 def test_a_worker_killed_at_work_is_noticed_replaced_and_its_run_ended(
     services: Place, capsys: pytest.CaptureFixture[str]
 ) -> None:
     services.submit(LONG)
-    before = ledger().processes
+    before = service_state().processes
     await_it(lambda: "Running" in states("long"))
     await_it(lambda: executions(services) == ["RUNNING"])
     worker = psutil.Process(before[WORKER].pid)
-    at_work = process.descendants(before[WORKER])
+    at_work = descendants(before[WORKER])
     assert at_work
     for found in (worker, *at_work):
         found.kill()
@@ -329,7 +314,7 @@ def test_a_worker_killed_at_work_is_noticed_replaced_and_its_run_ended(
     said = said_by(["up"], 0, capsys)
     assert "worker       started" in said
     assert "1 without a process moved to Crashed" in said
-    after = ledger().processes
+    after = service_state().processes
     assert after[PREFECT] == before[PREFECT]
     assert after[MLFLOW] == before[MLFLOW]
     assert after[WORKER] != before[WORKER]
@@ -341,7 +326,7 @@ def states(name: str) -> list[str]:
     """How the flow runs of that name stand, the oldest first."""
     from prefect.client.schemas.sorting import FlowRunSort
 
-    with client(ledger().site) as connected:
+    with prefect_client(service_state().settings) as connected:
         runs = connected.read_flow_runs(sort=FlowRunSort.EXPECTED_START_TIME_ASC)
     return [str(run.state_name) for run in runs if run.name == name]
 
@@ -369,9 +354,9 @@ def test_down_ends_a_run_at_work_and_leaves_no_process(services: Place) -> None:
     assert executions(services) == ["RUNNING", "KILLED"]
     assert ours() == []
     assert not any(found.is_running() and found.status() != psutil.STATUS_ZOMBIE for found in children)
-    assert occupied("127.0.0.1", services.prefect_port) is None
-    assert occupied("127.0.0.1", services.mlflow_port) is None
-    assert site.read() is None
+    assert port_conflict("127.0.0.1", services.prefect_port) is None
+    assert port_conflict("127.0.0.1", services.mlflow_port) is None
+    assert read_state() is None
 
 
 def test_with_a_login_both_servers_ask_for_it(services: Place, capsys: pytest.CaptureFixture[str]) -> None:
@@ -386,6 +371,6 @@ def test_with_a_login_both_servers_ask_for_it(services: Place, capsys: pytest.Ca
         assert requests.get(url, timeout=10, auth=("ada", "wrong")).status_code == 401
         assert requests.get(url, timeout=10, auth=login).status_code == 200
     assert "FAIL" not in said_by(["doctor"], 0, capsys)
-    assert site.folder().stat().st_mode & 0o077 == 0  # where the login lies
+    assert services_folder().stat().st_mode & 0o077 == 0  # where the login lies
     assert services.run(*REGRESS, "down").returncode == 0
     assert ours() == []

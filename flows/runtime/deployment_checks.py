@@ -1,4 +1,4 @@
-"""What a flow run must hold to that somebody submitted: it runs where the worker is, not where they are."""
+"""Checks for runs submitted through a deployment, which execute on the worker's machine."""
 
 from prefect import runtime
 
@@ -7,7 +7,7 @@ from regress.study import Study
 
 
 def refuse_relative_table(study: Study) -> None:
-    """Raises InputError where a deployment is given a table by a path that is relative to some folder."""
+    """Raise InputError if a deployment's run reads a table whose path is relative."""
     path = study.problem.source_file
     if runtime.deployment.id is not None and path is not None and not path.is_absolute():
         raise InputError(

@@ -1,4 +1,4 @@
-"""What ships, for prefect.yaml: a build step reads the studies, so that no deployment holds a copy."""
+"""A build step of prefect.yaml that provides the shipped studies, so that deployments hold no copies."""
 
 from functools import cache
 from typing import Any
@@ -6,9 +6,9 @@ from typing import Any
 from regress.study.load import load, question, shipped
 
 
-@cache  # Prefect runs the step once for each deployment
+@cache  # Prefect runs the build step once for each deployment
 def studies() -> dict[str, Any]:
-    """Each study that ships, by name: all of its fields, and the question that it asks."""
+    """Return the fields and the question of each shipped study, by name."""
     return {
         name: {"fields": load(name).model_dump(mode="json"), "question": question(text)}
         for name, text in shipped().items()
