@@ -72,14 +72,14 @@ class Outcome:
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> "Outcome":
-        """Return the recorded outcome; earlier versions recorded no references and no published fits."""
+        """Return the recorded outcome; what an earlier version did not record is empty."""
         return cls(
             study=content["study"],
-            trials=content["trials"],
-            replicates=content["replicates"],
-            lanes=content["lanes"],
+            trials=content.get("trials", 0),
+            replicates=content.get("replicates", 0),
+            lanes=content.get("lanes", 0),
             diverged_trials=content["diverged_trials"],
-            diverged=_rows(Diverged, content["diverged"]),
+            diverged=_rows(Diverged, content.get("diverged", ())),
             best=_rows(BestRow, content["best"]),
             orders=_rows(OrderEffect, content["orders"]),
             references=_rows(RelativeEfficiency, content.get("references", ())),
