@@ -24,7 +24,7 @@ from regress.problems import Data
 from regress.study import Study
 from regress.study.load import load
 from regress.study.shards import Shard, cut_into_shards
-from tasks.figure_worker import aside, shared
+from tasks.figure_worker import figure_worker
 
 ROUNDS = 3
 
@@ -38,6 +38,7 @@ def plots() -> list[Result]:
     """Measure the figures of the default study's first shard, then all figures of the study."""
     study = load("default")
     cut = cut_into_shards(study)
+    figure_worker.start()
     by_shard = [_trained(study, shard)[0] for shard in cut]
     all_summaries = [summary for summaries in by_shard for summary in summaries]
     summaries = all_summaries[: len(cut[0].trials)]
@@ -66,9 +67,9 @@ def _stage(
 ) -> None:
     every = [summary for summaries in by_shard for summary in summaries]
     scale = scales(every)
-    figures = aside(study_plots, study, every, effects)
+    figures = figure_worker.submit(study_plots, study, every, effects)
     with ThreadPoolExecutor(2) as pool:
-        list(pool.map(lambda summaries: shared(trial_pngs, summaries, scale), by_shard))
+        list(pool.map(lambda summaries: figure_worker.draw_now(trial_pngs, summaries, scale), by_shard))
     figures.result()
 
 

@@ -10,6 +10,7 @@ from prefect.task_runners import ThreadPoolTaskRunner
 from prefect.utilities.annotations import quote
 from pydantic import Field
 
+from flows.runtime.deployed import start_deployment_worker
 from flows.runtime.tags import flow_run_tags
 from regress import notebook
 from regress.notebook import Exercise, Row, Trained
@@ -27,7 +28,7 @@ from regress.tracking.record import (
 )
 from regress.tracking.store import open_store
 from tasks.exercises import track_exercise, train_replicates
-from tasks.figure_worker import aside, warm_up
+from tasks.figure_worker import figure_worker
 
 EXPERIMENT = "notebook"
 
@@ -46,7 +47,7 @@ def run_notebook(
     Args:
         replicates: Seeds of each exercise.
     """
-    warm_up()
+    start_deployment_worker()
     store = open_store()
     execution = open_parent(store, EXPERIMENT, "notebook", getpass.getuser(), flow_run_tags())
     log_files(execution, environment_file())
@@ -85,7 +86,10 @@ def _train(replicates: int) -> Trained:
 
 def _track(execution: Execution, trained: Trained, rows: tuple[Row, ...]) -> None:
     # Half of the figures are drawn by the other process meanwhile.
-    drawn = {exercise: aside(exercise_plots, exercise, trained) for exercise in notebook.EXERCISES[::2]}
+    drawn = {
+        exercise: figure_worker.submit(exercise_plots, exercise, trained)
+        for exercise in notebook.EXERCISES[::2]
+    }
     for exercise in (*notebook.EXERCISES[1::2], *notebook.EXERCISES[::2]):
         own = [row for row in rows if row.exercise == exercise.name]
         files = drawn[exercise].result() if exercise in drawn else exercise_plots(exercise, trained)

@@ -19,7 +19,7 @@ from prefect.futures import PrefectFuture, as_completed
 from prefect.task_runners import ThreadPoolTaskRunner
 from prefect.utilities.annotations import quote
 
-from flows.runtime.deployment_checks import refuse_relative_table
+from flows.runtime.deployed import refuse_relative_table, start_deployment_worker
 from flows.runtime.states import mark_crashed
 from flows.runtime.tags import flow_run_tags
 from regress.comparison import significant_effects
@@ -39,7 +39,7 @@ from regress.tracking.lease import hold_lease
 from regress.tracking.record import Execution, abort_execution, finish_execution, log_study
 from regress.tracking.store import open_store
 from regress.tracking.view import present, way
-from tasks.figure_worker import aside, warm_up
+from tasks.figure_worker import figure_worker
 from tasks.fit_references import track_references
 from tasks.plot import plot
 from tasks.progress import advance
@@ -65,7 +65,7 @@ def robustness(study: Study = DEFAULT, resume: bool = False) -> dict[str, Any]:
         resume: Finish the newest execution of this study that was interrupted, if there is one.
     """
     refuse_relative_table(study)
-    warm_up()
+    start_deployment_worker()
     clock = _Clock()
     with clock.stage("open"):
         store = open_store()
@@ -126,7 +126,7 @@ def _run_and_track(
     result = replace(result, run_id=execution.run_id)
     clock.seconds |= result.seconds
     with clock.stage("track"):
-        figures = aside(
+        figures = figure_worker.submit(
             figure_files, study, result.summaries, result.comparison.orders, result.efficiencies
         )
         _await_trials(study, tracked)

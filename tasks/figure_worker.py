@@ -1,130 +1,121 @@
-"""A second process for figures, where there is a second core: matplotlib holds the interpreter's lock.
+"""A second process that draws figures, because matplotlib holds the interpreter's lock.
 
-It is a child that reads pickled calls from its standard input, hence ends with this process however that
-ends. Unlike those of `multiprocessing` it never imports this process's main module, which may be anything.
+Only this project's entry points start it: a spawned process imports the main module of its parent, which
+need not be guarded in a caller's script. Where it was not started, figures are drawn in this process.
 """
 
-import atexit
+import multiprocessing
 import os
-import pickle
-import subprocess
+import signal
 import sys
 import threading
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
-from functools import lru_cache
-from typing import ParamSpec, TypeVar
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from multiprocessing import resource_tracker
+from multiprocessing.connection import wait
+from typing import Any, Generic, TypeVar
 
-P = ParamSpec("P")
 T = TypeVar("T")
 
-_STOPPING = 5.0  # seconds
-_in_use = threading.Lock()
+
+@dataclass(frozen=True)
+class Drawing(Generic[T]):
+    """A figure that is being drawn in the worker, or will be drawn here."""
+
+    draw: Callable[..., T]
+    arguments: tuple[Any, ...]
+    future: Future[T] | None  # None: drawn here
+
+    def result(self) -> T:
+        """Wait for the drawing; what the worker could not do is done here, and raises what it raises."""
+        if self.future is not None:
+            try:
+                return self.future.result()
+            except Exception:
+                # The worker was killed, or cannot import what the arguments are made of.
+                pass
+        return self.draw(*self.arguments)
 
 
-def warm_up() -> None:
-    """Starts the other process, which is busy for seconds with importing what it draws with."""
-    aside(_import)
+class FigureWorker:
+    """The worker process, once it is started, and the last drawing that it was given."""
+
+    def __init__(self) -> None:
+        self._executor: ProcessPoolExecutor | None = None
+        self._last: Future[Any] | None = None
+
+    def start(self) -> None:
+        """Start the process, which imports matplotlib meanwhile; do nothing where there is one core."""
+        if self._executor is None and _available_cores() > 1:
+            _start_silent_tracker()
+            spawn = multiprocessing.get_context("spawn")
+            self._executor = ProcessPoolExecutor(1, mp_context=spawn, initializer=_watch_parent)
+            self.submit(_import_plots)
+
+    def stop(self) -> None:
+        """Wait for the drawings that were submitted and end the process."""
+        if self._executor is not None:
+            self._executor.shutdown()
+        self._executor = self._last = None
+
+    def submit(self, draw: Callable[..., T], *arguments: Any) -> Drawing[T]:
+        """Draw in the worker once it is idle, or here when the result is asked for."""
+        future = None if self._executor is None else _submit(self._executor, draw, *arguments)
+        self._last = future
+        return Drawing(draw, arguments, future)
+
+    def draw_now(self, draw: Callable[..., T], *arguments: Any) -> T:
+        """Draw in the worker if it is idle, else here."""
+        is_idle = self._last is None or self._last.done()
+        return self.submit(draw, *arguments).result() if is_idle else draw(*arguments)
 
 
-def shared(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """What `work` returns, done by the other process if it is free, else here."""
-    if not _in_use.acquire(blocking=False):
-        return work(*args, **kwargs)
+figure_worker = FigureWorker()
+
+
+def _submit(executor: ProcessPoolExecutor, draw: Callable[..., T], *arguments: Any) -> Future[T] | None:
+    """Send a drawing to the worker; return None if that was killed."""
+    # The worker inherits the mask: Ctrl-C interrupts this process, which then ends the worker.
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
-        return _there(work, *args, **kwargs)
+        return executor.submit(draw, *arguments)
+    except BrokenProcessPool:
+        return None
     finally:
-        _in_use.release()
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
 
-def aside(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> Future[T]:
-    """What `work` will have returned, done by the other process once it is free."""
+def _start_silent_tracker() -> None:
+    """Start multiprocessing's resource tracker, without its warning when this process is killed.
 
-    def call() -> T:
-        with _in_use:
-            return _there(work, *args, **kwargs)
-
-    return _waiting().submit(call)
-
-
-def _there(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """What `work` returns there; what cannot be done there is done here, and may fail as it likes."""
-    if _cores() == 1:
-        return work(*args, **kwargs)
+    The semaphores that it then warns of are removed by it.
+    """
+    option = "ignore::UserWarning:multiprocessing.resource_tracker"
+    sys.warnoptions.append(option)
     try:
-        call = pickle.dumps((work, args, kwargs), pickle.HIGHEST_PROTOCOL)
-    except Exception:  # of whatever kind: objects refuse in their own ways
-        return work(*args, **kwargs)
-    child = _child()
-    assert child.stdin and child.stdout
-    try:
-        pickle.dump(call, child.stdin)  # bytes, which it reads whole whatever they hold
-        child.stdin.flush()
-        answer = pickle.load(child.stdout)
-    except (OSError, EOFError, pickle.PickleError):  # it was killed
-        _child.cache_clear()
-        answer = None
-    if answer is None:
-        return work(*args, **kwargs)
-    result: T = pickle.loads(answer)
-    return result
+        resource_tracker.ensure_running()
+    finally:
+        sys.warnoptions.remove(option)
 
 
-def _cores() -> int:
-    """How many this process may use; macOS knows only how many there are."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+def _watch_parent() -> None:
+    """End this process, the worker, with its parent, however that ends."""
+    threading.Thread(target=_exit_with_parent, daemon=True).start()
 
 
-@lru_cache(maxsize=1)
-def _waiting() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(1)
+def _exit_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    wait([parent.sentinel])
+    os._exit(0)
 
 
-@lru_cache(maxsize=1)
-def _child() -> "subprocess.Popen[bytes]":
-    # In a session of its own: Ctrl-C is for this process.
-    child = subprocess.Popen(
-        [sys.executable, "-m", __name__],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        start_new_session=True,
-    )
-    atexit.register(_stop, child)
-    return child
-
-
-def _stop(child: "subprocess.Popen[bytes]") -> None:
-    assert child.stdin
-    with suppress(OSError):
-        child.stdin.close()
-    try:
-        child.wait(_STOPPING)
-    except subprocess.TimeoutExpired:
-        child.kill()
-        child.wait()
-
-
-def _import() -> None:
+def _import_plots() -> None:
     import regress.plots  # noqa: F401
 
 
-def _serve() -> None:
-    """Answers calls until there are no more; what else is printed does not come between."""
-    answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
-    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
-    while True:
-        answer: bytes | None
-        try:
-            work, args, kwargs = pickle.loads(pickle.load(sys.stdin.buffer))
-            answer = pickle.dumps(work(*args, **kwargs), pickle.HIGHEST_PROTOCOL)
-        except EOFError:
-            return
-        except Exception:
-            answer = None  # the caller finds out for itself
-        pickle.dump(answer, answers)
-        answers.flush()
-
-
-if __name__ == "__main__":
-    _serve()
+def _available_cores() -> int:
+    """Return how many cores this process may use; macOS only tells how many there are."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

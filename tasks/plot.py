@@ -5,7 +5,7 @@ from prefect.cache_policies import NO_CACHE
 
 from regress.pipeline.steps import EvaluatedShard
 from regress.plots import Scales, trial_pngs
-from tasks.figure_worker import shared
+from tasks.figure_worker import figure_worker
 
 
 @task(
@@ -15,4 +15,4 @@ from tasks.figure_worker import shared
     cache_policy=NO_CACHE,
 )
 def plot(evaluated: EvaluatedShard, scales: Scales) -> tuple[bytes, ...]:
-    return shared(trial_pngs, evaluated.summaries, scales)
+    return figure_worker.draw_now(trial_pngs, evaluated.summaries, scales)

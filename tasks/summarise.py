@@ -1,13 +1,12 @@
 """Record what a study came to."""
 
-from concurrent.futures import Future
-
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from regress.report.files import outcome_files
 from regress.report.study_result import StudyResult
 from regress.tracking.record import Execution, log_files
+from tasks.figure_worker import Drawing
 
 
 @task(
@@ -16,6 +15,6 @@ from regress.tracking.record import Execution, log_files
     description="Results, contaminated rows, comparison and figures, as files of the execution.",
     cache_policy=NO_CACHE,
 )
-def summarise(execution: Execution, result: StudyResult, figures: Future[dict[str, bytes]]) -> None:
+def summarise(execution: Execution, result: StudyResult, figures: Drawing[dict[str, bytes]]) -> None:
     """Attach the study's files to its execution."""
     log_files(execution, outcome_files(result) | figures.result())

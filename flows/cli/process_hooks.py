@@ -19,7 +19,8 @@ class ProcessHooks:
     """What a command does to its process before a flow runs.
 
     By default, for a program that calls `execute`, nothing but what Prefect does itself; `main` owns its
-    process and adds a temporary server, found through environment variables, and a paused collector.
+    process and adds a temporary server, found through environment variables, a second process for figures
+    and a paused collector.
     """
 
     start_server: Callable[[], None] = _do_nothing
@@ -30,8 +31,10 @@ def owned_process() -> ProcessHooks:
     """Return the hooks for a process that belongs to the command alone."""
     from flows.runtime.process_settings import permanent_objects
     from flows.runtime.temporary_server import start_temporary_server
+    from tasks.figure_worker import figure_worker
 
     def start_session() -> None:
+        figure_worker.start()
         with permanent_objects():
             _start_session()
 

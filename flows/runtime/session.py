@@ -11,7 +11,7 @@ _TASK_STATES_SECONDS = 10.0
 
 
 def start_session() -> None:
-    """Import the flows and start the figure worker, then wait for Prefect's server.
+    """Import the flows, then wait for Prefect's server.
 
     Changes logging, as Prefect itself does when a flow starts, and nothing else of the process.
     """
@@ -22,9 +22,6 @@ def start_session() -> None:
     _import_flows()
     from prefect.client.orchestration import get_client
 
-    from tasks.figure_worker import warm_up
-
-    warm_up()
     with get_client(sync_client=True) as client:
         client.hello()
 

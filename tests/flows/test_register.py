@@ -15,6 +15,7 @@ import yaml
 from mlflow import MlflowClient
 
 from flows.cli.main import execute
+from flows.runtime.shown_command import shown_command
 
 pytestmark = pytest.mark.usefixtures("prefect_server")
 
@@ -59,7 +60,7 @@ def test_the_printed_command_predicts_where_neither_regress_nor_torch_is(
 ) -> None:
     assert run_study() == 0
     last = capsys.readouterr().out.splitlines()[-1]
-    assert last.startswith("Model: mine version 1 (champion): mlflow models predict ")
+    assert last.startswith(f"Model: mine version 1 (champion): {shown_command('mlflow')} models predict ")
     command = shlex.split(last.partition("(champion): ")[2].replace("FILE", "my.csv"))
     done = subprocess.run(
         command,

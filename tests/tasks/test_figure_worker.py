@@ -1,93 +1,163 @@
-"""The second process: same results, wherever they are made, and never left behind."""
+"""The second process for figures: same results wherever they are drawn, and never left behind."""
 
 import operator
 import os
+import signal
 import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psutil
 import pytest
 
-from tasks.figure_worker import _child, aside, shared, warm_up
+from tasks.figure_worker import figure_worker
 
-# Only what the child can import wherever it was started: the standard library.
+# The worker can import the standard library wherever it was started.
 
-
-def test_what_is_done_there_is_what_would_be_done_here() -> None:
-    assert shared(int, "12", base=3) == aside(int, "12", base=3).result() == 5
-    assert shared(os.getpid) != os.getpid()
+CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def test_what_is_printed_there_comes_between_no_answers() -> None:
-    shared(print, "to standard output", flush=True)
-    assert shared(operator.mul, 3, 4) == 12
+@pytest.fixture(scope="module")
+def worker() -> Iterator[int]:
+    """The process id of a worker that is ready."""
+    if CORES == 1:
+        pytest.skip("one core: no worker is started")
+    figure_worker.start()
+    yield figure_worker.submit(os.getpid).result()
+    figure_worker.stop()
 
 
-def test_what_fails_there_fails_here_and_the_next_does_not() -> None:
-    with pytest.raises(ValueError, match="'seven'"):
-        shared(int, "seven")
-    with pytest.raises(ValueError, match="'eight'"):
-        aside(int, "eight").result()
-    assert shared(operator.mul, 2, 2) == 4
+def test_without_a_worker_all_is_drawn_here() -> None:
+    figure_worker.stop()
+    assert figure_worker.draw_now(os.getpid) == figure_worker.submit(os.getpid).result() == os.getpid()
 
 
-def test_what_cannot_be_sent_is_done_here() -> None:
-    lock = threading.Lock()
-    assert shared(lambda x: x + 1, 1) == 2
-    assert shared(id, lock) == id(lock)
-    assert shared(operator.mul, 2, 2) == 4
-
-
-def test_one_that_is_busy_keeps_nobody_waiting() -> None:
-    warm_up()
-    slow = aside(time.sleep, 1.0)
-    time.sleep(0.2)
-    assert shared(os.getpid) == os.getpid()
-    slow.result()
-    assert shared(os.getpid) != os.getpid()
-
-
-def test_with_one_core_all_is_done_here() -> None:
-    script = (
-        "import os; os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:1])\n"
-        "from tasks.figure_worker import _child, aside, shared, warm_up\n"
-        "warm_up()\n"
-        "print(shared(os.getpid) == aside(os.getpid).result() == os.getpid(), _child.cache_info().currsize)"
+def test_the_worker_is_another_process_with_the_same_results(worker: int) -> None:
+    assert worker != os.getpid()
+    assert figure_worker.draw_now(os.getpid) == worker
+    assert (
+        figure_worker.draw_now(operator.mul, 3, 4)
+        == figure_worker.submit(operator.mul, 3, 4).result()
+        == 12
     )
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    assert done.stdout == "True 0\n"
 
 
+def test_an_error_is_raised_here_and_the_worker_goes_on(worker: int) -> None:
+    with pytest.raises(ValueError, match="'seven'"):
+        figure_worker.draw_now(int, "seven")
+    with pytest.raises(ValueError, match="'eight'"):
+        figure_worker.submit(int, "eight").result()
+    assert figure_worker.draw_now(os.getpid) == worker
+
+
+def test_what_cannot_be_pickled_is_drawn_here(worker: int) -> None:
+    lock = threading.Lock()
+    assert figure_worker.draw_now(lambda x: x + 1, 1) == 2
+    assert figure_worker.draw_now(id, lock) == id(lock)
+    assert figure_worker.draw_now(os.getpid) == worker
+
+
+def test_a_busy_worker_keeps_nobody_waiting(worker: int) -> None:
+    slow = figure_worker.submit(time.sleep, 1.0)
+    assert figure_worker.draw_now(os.getpid) == os.getpid()
+    slow.result()
+    assert figure_worker.draw_now(os.getpid) == worker
+
+
+@pytest.mark.usefixtures("worker")
 def test_calls_of_many_threads_get_their_own_answers() -> None:
     with ThreadPoolExecutor(4) as pool:
-        assert list(pool.map(lambda x: shared(operator.mul, x, x), range(200))) == [
-            x * x for x in range(200)
-        ]
+        squares = list(pool.map(lambda x: figure_worker.draw_now(operator.mul, x, x), range(200)))
+    assert squares == [x * x for x in range(200)]
 
 
-def test_one_that_was_killed_is_replaced() -> None:
-    warm_up()
-    assert aside(operator.mul, 2, 2).result() == 4  # it is ready
-    before = _child()
-    before.kill()
-    before.wait()
-    assert shared(operator.mul, 5, 5) == 25
-    assert shared(os.getpid) not in (os.getpid(), before.pid)
+def test_what_the_worker_cannot_import_is_drawn_here(
+    worker: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "only_here.py").write_text("import os\ndef draw():\n    return os.getpid()\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    import only_here  # type: ignore[import-not-found]
+
+    assert figure_worker.draw_now(only_here.draw) == os.getpid()
+    assert worker != os.getpid()
 
 
-@pytest.mark.parametrize("end", ["pass", "import os; os.kill(os.getpid(), 9)"])
-def test_it_ends_with_its_process_however_that_ends(end: str, tmp_path: Path) -> None:
+def test_after_the_worker_is_killed_all_is_drawn_here() -> None:
+    if CORES == 1:
+        pytest.skip("one core: no worker is started")
+    figure_worker.stop()
+    figure_worker.start()
+    worker = figure_worker.submit(os.getpid).result()
+    slow = figure_worker.submit(time.sleep, 0.1)
+    os.kill(worker, signal.SIGKILL)
+    assert slow.result() is None
+    assert figure_worker.draw_now(operator.mul, 5, 5) == 25
+    assert figure_worker.draw_now(os.getpid) == os.getpid()
+    figure_worker.stop()
+
+
+def test_with_one_core_no_worker_is_started() -> None:
     script = (
-        "from tasks.figure_worker import _child, warm_up; warm_up();"
-        f" print(_child().pid, flush=True); {end}"
+        "import os; os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:1])\n"
+        "from tasks.figure_worker import figure_worker\n"
+        "figure_worker.start()\n"
+        "print(figure_worker.draw_now(os.getpid) == os.getpid())"
     )
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
-    child = int(done.stdout)
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout == "True\n"
+
+
+START = (
+    "import os, time, psutil\n"
+    "from tasks.figure_worker import figure_worker\n"
+    "figure_worker.start()\n"
+    "children = [child.pid for child in psutil.Process().children()]\n"
+    "print(figure_worker.submit(os.getpid).result(), *children, flush=True)\n"
+)
+
+
+@pytest.mark.skipif(CORES == 1, reason="one core: no worker is started")
+@pytest.mark.parametrize(
+    "end",
+    ["pass", "os.kill(os.getpid(), 9)", "figure_worker.submit(time.sleep, 60); os.kill(os.getpid(), 9)"],
+)
+def test_the_worker_ends_with_its_parent_without_a_word(end: str) -> None:
+    done = subprocess.run([sys.executable, "-c", START + end], capture_output=True, text=True, check=False)
+    assert done.stderr == ""
+    children = [int(pid) for pid in done.stdout.split()]
     deadline = time.monotonic() + 30
-    while psutil.pid_exists(child) and psutil.Process(child).status() != psutil.STATUS_ZOMBIE:
+    while any(map(is_running, children)):
         assert time.monotonic() < deadline
         time.sleep(0.05)
+
+
+@pytest.mark.skipif(CORES == 1, reason="one core: no worker is started")
+def test_an_interrupt_of_the_terminal_does_not_reach_the_worker() -> None:
+    waiting = (
+        "drawing = figure_worker.submit(time.sleep, 1)\n"
+        "try:\n    time.sleep(60)\nexcept KeyboardInterrupt:\n    print(drawing.future.result())\n"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", START + waiting],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    assert process.stdout is not None
+    process.stdout.readline()
+    time.sleep(0.3)  # until it sleeps
+    os.killpg(process.pid, signal.SIGINT)
+    output, errors = process.communicate(timeout=60)
+    assert (output, errors) == ("None\n", "")
+
+
+def is_running(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False

@@ -251,7 +251,15 @@ def test_run_in_an_empty_folder_needs_no_server_and_leaves_nothing_running(tmp_p
     outcome = json.loads((folder / "out.json").read_text())
     assert f"regress show {outcome['study_run_id']}" in done.stdout
     assert outcome["trials"] == 8
-    assert set(outcome["seconds"]) == {"open", "data", "train", "track", "summarise", "register"}
+    assert set(outcome["seconds"]) == {
+        "open",
+        "data",
+        "train",
+        "compare",
+        "track",
+        "summarise",
+        "register",
+    }
     assert outcome["model"] == {"name": "mine", "version": "1", "uri": "models:/mine@champion"}
     client = MlflowClient(f"sqlite:///{folder / 'mlflow.db'}")
     runs = client.search_runs([outcome["experiment_id"]], "tags.`regress.kind` = 'trial'")

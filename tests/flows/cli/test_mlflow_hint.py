@@ -37,7 +37,7 @@ def test_another_program_s_port_is_replaced_by_a_free_one() -> None:
 
 def test_a_server_that_has_the_run_needs_no_command(mlflow_server: str, workplace: Path) -> None:
     client = MlflowClient(mlflow_server)
-    run_id = client.create_run(client.create_experiment("served")).info.run_id
+    run_id = client.create_run(client.create_experiment("hinted")).info.run_id
     url = page(int(mlflow_server.rsplit(":", 1)[1]), run_id)
     assert open_in_mlflow("mlflow ui", url, run_id) == (None, url)
     command, _ = open_in_mlflow("mlflow ui", url, RUN)  # a server over another store

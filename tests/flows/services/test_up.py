@@ -345,9 +345,9 @@ def test_down_ends_a_run_at_work_and_leaves_no_process(services: Place) -> None:
     services.submit(LONG)
     await_it(lambda: states("long")[-1:] == ["Running"])
     await_it(lambda: executions(services) == ["RUNNING", "RUNNING"])  # the first one was killed
-    mine = ours()
-    children = [child for found in mine for child in found.children(recursive=True)]
-    assert {found.pid for found in children} <= {found.pid for found in mine}
+    children = [child for process in ours() for child in process.children(recursive=True)]
+    # A process that has just been forked may not have its environment yet.
+    await_it(lambda: {child.pid for child in children if child.is_running()} <= {p.pid for p in ours()})
     done = services.run(*REGRESS, "down")
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("stopped") == 3
