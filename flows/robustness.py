@@ -23,9 +23,7 @@ from flows.runtime.deployed import refuse_relative_table, start_deployment_worke
 from flows.runtime.states import mark_crashed
 from flows.runtime.tags import flow_run_tags
 from regress.comparison import significant_effects
-from regress.errors import ServiceLost
-from regress.home import home
-from regress.pipeline.checkpoint import CheckpointFolder
+from regress.pipeline.checkpoint import CheckpointFolder, checkpoint_folder
 from regress.pipeline.run import run
 from regress.pipeline.steps import EvaluatedShard
 from regress.plots import scales
@@ -36,7 +34,13 @@ from regress.study import Study
 from regress.study.load import load
 from regress.tracking.champion import Champion
 from regress.tracking.lease import hold_lease
-from regress.tracking.record import Execution, abort_execution, finish_execution, log_study
+from regress.tracking.record import (
+    Execution,
+    aborted_on_error,
+    finish_execution,
+    is_recorded,
+    log_study,
+)
 from regress.tracking.store import open_store
 from regress.tracking.view import present, way
 from tasks.figure_worker import figure_worker
@@ -73,7 +77,7 @@ def robustness(study: Study = DEFAULT, resume: bool = False) -> dict[str, Any]:
     if execution.interrupted:
         mark_crashed(execution.interrupted)
     with hold_lease(store.client, execution.run_id):
-        checkpoints = CheckpointFolder(home() / "spool" / execution.run_id)
+        checkpoints = checkpoint_folder(execution.run_id)
         result, champion = _execute(study, execution, checkpoints, clock)
         checkpoints.clear()
     _publish(execution, result)
@@ -90,21 +94,13 @@ def robustness(study: Study = DEFAULT, resume: bool = False) -> dict[str, Any]:
 def _execute(
     study: Study, execution: Execution, checkpoints: CheckpointFolder, clock: "_Clock"
 ) -> tuple[StudyResult, Champion | None]:
-    """Run and record the study; where it is stopped, its run says so, and a later attempt can resume it."""
-    try:
+    """Run and record the study; one that is stopped can be resumed by a later flow run."""
+    with aborted_on_error(execution, (KeyboardInterrupt, TerminationSignal)):
         log_study(execution, study)
         result = _run_and_track(study, execution, checkpoints, clock)
         champion = _register(execution, result, clock)
         present(execution, study, result.outcome)
         finish_execution(execution, {"diverged_trials": result.comparison.diverged_trials})
-    except ServiceLost:
-        raise  # the store cannot be told: it does not answer
-    except (KeyboardInterrupt, TerminationSignal):
-        abort_execution(execution, "KILLED")
-        raise
-    except BaseException:
-        abort_execution(execution, "FAILED")
-        raise
     return result, champion
 
 
@@ -116,7 +112,7 @@ def _run_and_track(
     def track_all(evaluated: Sequence[EvaluatedShard]) -> None:
         shared = scales(summary for shard in evaluated for summary in shard.summaries)
         for shard in evaluated:
-            if _is_recorded(shard, execution):
+            if is_recorded(execution, shard):
                 advance("trials", len(shard.summaries))
             else:
                 plots = plot.submit(quote(shard), quote(shared))
@@ -145,11 +141,6 @@ def _await_trials(study: Study, tracked: Sequence[PrefectFuture[None]]) -> None:
     for count, future in enumerate(as_completed(list(tracked)), 1):
         future.result()
         update_progress_artifact(progress, 100.0 * count / len(tracked))  # type: ignore[arg-type]
-
-
-def _is_recorded(evaluated: EvaluatedShard, execution: Execution) -> bool:
-    """Whether an interrupted attempt has recorded all trials of the shard."""
-    return all(trial.digest in execution.recorded for trial in evaluated.shard.trials)
 
 
 def _register(execution: Execution, result: StudyResult, clock: "_Clock") -> Champion | None:

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from regress.metrics.summary import TrialSummary
-from regress.numerics.quantiles import nearest_ranks
 from regress.orders import Order
 from regress.problems.problem import Ranking
 from regress.study import Trial
@@ -61,7 +60,7 @@ def choose_best(summaries: Sequence[TrialSummary], ranking: Ranking) -> tuple[Be
     winners: dict[str, Best] = {}
     order = ranked_order(summaries)
     for summary in summaries:
-        median, q05, q95 = (float(value) for value in nearest_ranks(summary.ranking, 0.5, 0.05, 0.95))
+        median, q05, q95 = map(float, summary.ranked_by)
         if summary.trial.order != order or not np.isfinite(median):
             continue
         contamination = str(summary.trial.contamination)

@@ -48,7 +48,7 @@ class TrialSummary:
     finals: dict[str, Quantiles]
     of_trial: dict[str, float]
     final_error: Floats  # (R,), +inf where diverged
-    ranking: Floats  # (R,), likewise
+    ranking: Floats  # (R,), likewise; empty where it is read from a recorded execution
     coefficients: dict[str, float]  # median over the replicates that did not diverge
     diverged: NDArray[np.bool_]  # (R,)
     theory: Mapping[str, float] = field(default_factory=dict)  # predictions, where there are any
@@ -91,7 +91,7 @@ def summarise(
     # All trials at once: a quantile costs a sort, and sorting many rows costs little more than sorting one.
     histories = {name: Quantiles.of(values) for name, values in metrics.histories.items()}
     quantiles = {name: Quantiles.of(values) for name, values in finals.items()}
-    coefficients = _coefficients(problem.in_user_units(metrics.params[-1]), diverged)
+    coefficients = median_coefficients(problem.in_user_units(metrics.params[-1]), diverged)
     return tuple(
         TrialSummary(
             trial=trial,
@@ -115,7 +115,7 @@ def _finals(metrics: ShardMetrics, diverged: NDArray[np.bool_]) -> dict[str, Flo
     return {name: np.where(diverged, np.inf, values) for name, values in {**last, **metrics.finals}.items()}
 
 
-def _coefficients(params: Floats, diverged: NDArray[np.bool_]) -> list[list[float]]:
+def median_coefficients(params: Floats, diverged: NDArray[np.bool_]) -> list[list[float]]:
     """Return medians of parameters (L, R, P) over the replicates that did not diverge; [] where all did."""
     healthy = np.flatnonzero(~diverged.any(axis=1))
     medians: list[list[float]] = [[] for _ in params]

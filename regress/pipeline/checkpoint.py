@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from regress.errors import ServiceLost
+from regress.home import home
 from regress.metrics.evaluate import ShardMetrics
 from regress.study.shards import Shard
 
@@ -65,3 +66,8 @@ class CheckpointFolder:
     def _file(self, shard: Shard) -> Path:
         digests = "\n".join(trial.digest for trial in shard.trials)
         return self.folder / f"{sha256(digests.encode()).hexdigest()[:16]}.npz"
+
+
+def checkpoint_folder(run_id: str) -> CheckpointFolder:
+    """Return the checkpoints of an execution, in the folder `REGRESS_HOME`."""
+    return CheckpointFolder(home() / "checkpoints" / run_id)

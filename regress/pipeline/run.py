@@ -25,6 +25,7 @@ from regress.pipeline.steps import (
 )
 from regress.pipeline.submit import Pending, Progress, Submit, ignore_progress, run_directly
 from regress.problems import Data
+from regress.report.outcome import PublishedRow
 from regress.report.study_result import StudyResult
 from regress.study import Study
 from regress.study.shards import Shard, cut_into_shards
@@ -75,7 +76,7 @@ def run(
         tables=tuple(shard.table for shard in evaluated),
         comparison=compared.comparison,
         efficiencies=compared.efficiencies,
-        published=compared.published,
+        published=tuple(map(PublishedRow.of, compared.published)),
         references=references,
         contaminated=contaminated,
         seconds=stages.seconds,

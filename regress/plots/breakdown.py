@@ -10,7 +10,6 @@ from regress.comparison import RelativeEfficiency
 from regress.contaminations import Contamination
 from regress.metrics.summary import TrialSummary
 from regress.metrics.table import METRICS
-from regress.numerics.quantiles import nearest_ranks
 from regress.plots.grid import Own, plain_log_axis
 from regress.plots.overlay import Style, in_legend, median, reference_styles
 from regress.plots.style import curve, label_axes, panels, rule, side_legend, side_margin
@@ -76,7 +75,7 @@ def _draw(axis: Axes, best: Mapping[float, TrialSummary | None], style: Style, h
     if not found:
         return
     at = np.array(list(found))
-    middle, low, high = nearest_ranks(np.array([s.ranking for s in found.values()]), 0.5, 0.05, 0.95)
+    middle, low, high = np.array([s.ranked_by for s in found.values()]).T
     axis.plot(at, middle, **style)
     axis.fill_between(at, low, np.minimum(high, 1e30), color=style["color"], alpha=0.15, lw=0)
     bias = np.array([s.theory.get("bias", np.nan) for s in found.values()])

@@ -11,7 +11,6 @@ from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
 from regress.metrics.table import METRICS
-from regress.numerics.quantiles import nearest_rank
 from regress.plots.grid import Own, cells, every_few, grid, plain_log_axis
 from regress.plots.overlay import EDGES, Style, edges
 from regress.plots.style import label_axes, legend, rule, short
@@ -34,7 +33,7 @@ def error_by_lr_and_sigma(study: Study, summaries: Own) -> Figure:
         f"median {label} after {study.epochs} epochs, {order}",
         right=0.9,
     )
-    medians = {key: float(nearest_rank(s.ranking, 0.5)) for key, s in summaries.items()}
+    medians = {key: float(s.ranked_by.median) for key, s in summaries.items()}
     norm = LogNorm(*_ends([value for value in medians.values() if 0 < value < np.inf]))
     colors = colormaps["viridis_r"].with_extremes(bad="#e4e4e4")
     for contamination, loss, axis in cells(study, axes):

@@ -7,7 +7,6 @@ from matplotlib.lines import Line2D
 
 from regress.comparison import RelativeEfficiency
 from regress.metrics.summary import TrialSummary
-from regress.numerics.quantiles import nearest_rank
 from regress.theory.predictions import draws_equal_batches
 
 Style = dict[str, Any]  # of a matplotlib line
@@ -49,4 +48,4 @@ def in_legend(styles: Iterable[Style]) -> list[Line2D]:
 
 def median(summary: TrialSummary) -> float:
     """What the trial ranks by."""
-    return float(nearest_rank(summary.ranking, 0.5))
+    return float(summary.ranked_by.median)

@@ -33,7 +33,7 @@ def panels(
     title = fill(title, int((across - _LEFT) / _LETTER))
     more = _LINE * title.count("\n")
     down = _TOP + more + rows * height + (rows - 1) * _GAP + _BOTTOM
-    figure = Figure(figsize=(across, down), dpi=110)
+    figure = NotebookFigure(figsize=(across, down), dpi=110)
     FigureCanvasAgg(figure)
     axes = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True)
     figure.subplots_adjust(
@@ -131,6 +131,13 @@ def to_png(figure: Figure) -> bytes:
     pixels = np.asarray(canvas.buffer_rgba())[..., :3].copy()
     Image.fromarray(pixels).save(buffer, "png", compress_level=6)
     return buffer.getvalue()
+
+
+class NotebookFigure(Figure):
+    """A figure that a notebook shows as a picture; matplotlib's own needs pyplot for that."""
+
+    def _repr_png_(self) -> bytes:
+        return to_png(self)
 
 
 def short(value: float) -> str:

@@ -9,7 +9,6 @@ from matplotlib.figure import Figure
 from regress.comparison import RelativeEfficiency
 from regress.metrics.summary import TrialSummary
 from regress.metrics.table import METRICS
-from regress.numerics.quantiles import nearest_ranks
 from regress.plots.grid import cells, grid, plain_log_axis
 from regress.plots.overlay import EDGES, Style, edges, in_legend, median, reference_styles
 from regress.plots.style import curve, label_axes, rule, side_legend, side_margin
@@ -72,7 +71,7 @@ def _draw(
 ) -> None:
     """One order's trials, by lr; where most replicates diverged there is none."""
     lrs = [s.trial.lr for s in lane]
-    middle, low, high = nearest_ranks(np.array([s.ranking for s in lane]), 0.5, 0.05, 0.95)
+    middle, low, high = np.array([s.ranked_by for s in lane]).T
     axis.plot(lrs, np.where(np.isfinite(middle), middle, np.nan), **style)
     if has_band:
         top = np.where(np.isfinite(high), high, _BEYOND)

@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 
 import numpy as np
 import pyarrow as pa
@@ -19,7 +20,7 @@ from regress.study import Study
 
 def outcome_files(result: StudyResult) -> dict[str, bytes]:
     """Return the execution's artifacts by path, without figures: results, contaminated rows, comparison."""
-    published = [check.as_json() for check in result.published]
+    published = [asdict(row) for row in result.published]
     return {
         "results.parquet": write_parquet(result.tables),
         "contaminated.parquet": _contaminated(result.contaminated),

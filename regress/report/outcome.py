@@ -54,7 +54,7 @@ class Outcome:
         study: Study,
         comparison: Comparison,
         efficiencies: Sequence[RelativeEfficiency] = (),
-        published: Sequence[PublishedCheck] = (),
+        published: Sequence[PublishedRow] = (),
     ) -> "Outcome":
         """Return the outcome of a study whose trials have been compared."""
         return cls(
@@ -67,7 +67,7 @@ class Outcome:
             best=tuple(best.row for best in comparison.best),
             orders=comparison.orders,
             references=tuple(efficiencies),
-            published=tuple(map(PublishedRow.of, published)),
+            published=tuple(published),
         )
 
     @classmethod

@@ -12,12 +12,11 @@ from numpy.typing import NDArray
 
 from regress.comparison import Comparison, RelativeEfficiency
 from regress.errors import InputError, suggest
-from regress.estimators.published import PublishedCheck
 from regress.estimators.references import Reference
 from regress.metrics.results import sort_results
 from regress.metrics.summary import TrialSummary
 from regress.report.html import render_html
-from regress.report.outcome import Outcome
+from regress.report.outcome import Outcome, PublishedRow
 from regress.report.tables import outcome_blocks
 from regress.study import Study
 
@@ -53,7 +52,7 @@ class StudyResult:
     tables: tuple[pa.Table, ...]  # rows of results.parquet, by shard
     comparison: Comparison
     efficiencies: tuple[RelativeEfficiency, ...]
-    published: tuple[PublishedCheck, ...]  # of a data set that others have published fits to
+    published: tuple[PublishedRow, ...]  # of a data set that others have published fits to
     references: tuple[Reference, ...] = ()  # none of a recorded execution
     contaminated: Mapping[str, NDArray[np.bool_]] = field(default_factory=dict)  # (R, n) by contamination
     seconds: Mapping[str, float] = field(default_factory=dict)  # by stage

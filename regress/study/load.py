@@ -6,11 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import ValidationError
 
 from regress.errors import InputError, suggest
 from regress.study import Study
-from regress.values.text import explain
 
 _LISTS = ("contaminations", "losses", "lrs", "sigmas", "orders", "batch_sizes")
 
@@ -39,37 +37,12 @@ def load(study: str, assignments: Sequence[str] = ()) -> Study:
 
     Raises InputError, one sentence that names the field or the file.
     """
-    return validate(_fields(study) | dict(map(_assignment, assignments)))
+    return Study(**_fields(study) | dict(map(_assignment, assignments)))
 
 
 def override(study: Study, assignments: Sequence[str]) -> Study:
     """`study` with `field=value` set over it."""
-    return validate(study.model_dump(mode="json") | dict(map(_assignment, assignments)))
-
-
-def validate(fields: dict[str, Any]) -> Study:
-    """The study with these fields; raises InputError at the first that cannot be."""
-    try:
-        return Study.model_validate(fields)
-    except ValidationError as error:
-        raise InputError(sentence(error)) from None
-
-
-def sentence(error: ValidationError) -> str:
-    """The first thing that is wrong with a study, in one sentence."""
-    first = error.errors()[0]
-    field = ".".join(str(part) for part in first["loc"])
-    if first["type"] == "extra_forbidden":
-        return f"{field}: a study has no such field; {suggest(field, Study.model_fields)}"
-    if first["type"] == "missing":
-        return f"{field}: a study needs this field"
-    if first["type"] == "too_short":
-        return f"{field}: the list is empty, expected at least one value"
-    if first["type"] == "string_pattern_mismatch":
-        return f"{field}: {first['input']!r} has other characters than lower case, digits, . _ and -"
-    reason = explain(first)
-    # A value that names its own field (`losses: ...`) needs no second mention.
-    return reason if not field or reason.startswith(field.split(".")[0]) else f"{field}: {reason}"
+    return Study(**study.model_dump(mode="json") | dict(map(_assignment, assignments)))
 
 
 def _fields(study: str) -> dict[str, Any]:

@@ -4,18 +4,16 @@ import warnings
 from functools import cached_property
 from hashlib import sha256
 from itertools import product
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from pydantic import (
-    Field,
-    model_validator,
-)
+from pydantic import Field, ValidationError, model_validator
 
 from regress.contaminations import Clean
 from regress.errors import InputError
 from regress.losses import L2, Loss
 from regress.orders import Shuffled
 from regress.problems import Problem
+from regress.study.errors import explain_first_error
 from regress.study.trial import (
     ContaminationLine,
     Count,
@@ -38,9 +36,29 @@ warnings.filterwarnings("ignore", 'Field name "register" in "Study" shadows', Us
 
 
 class Study(Training):
-    """One problem, and the grid contamination x loss x lr x sigma x order x batch size over it."""
+    """One problem, and the grid contamination x loss x lr x sigma x order x batch size over it.
+
+    Values are objects, such as `Huber(delta=1.0)`, or their text.
+
+    Raises
+    ------
+    InputError
+        A field is unknown or invalid, or fields do not fit together.
+
+    Examples
+    --------
+    >>> from regress import Study
+    >>> study = Study(losses=["l2", "huber(delta=1)"], lrs=[0.01, 0.1], sigmas=[0.01])
+    >>> len(study.trials)
+    4
+    >>> Study(losses=["hubr"])
+    Traceback (most recent call last):
+    ...
+    regress.errors.InputError: losses: 'hubr' is unknown; did you mean huber?
+    """
 
     name: str = Field(
+        "study",
         pattern=r"^[a-z0-9][a-z0-9._-]*$",
         max_length=80,
         description="Also the name of the MLflow experiment: lower case, digits, . _ and -.",
@@ -72,6 +90,17 @@ class Study(Training):
         " is said, done for a table only.",
         json_schema_extra={"default": False},
     )
+
+    if not TYPE_CHECKING:  # type checkers derive the parameters from the fields
+
+        def __init__(self, /, **fields: Any) -> None:
+            try:
+                super().__init__(**fields)
+            except ValidationError as error:
+                raise InputError(explain_first_error(error, Study.model_fields)) from None
+
+        # Pydantic's own validation, of a nested study say, goes on without this method.
+        __init__.__pydantic_base_init__ = True
 
     @model_validator(mode="after")
     def _fits_together(self) -> "Study":
@@ -144,4 +173,4 @@ def _refuse_loss(loss: Loss, problem: Problem) -> str | None:
 def _refuse_twice(field: str, values: tuple[Any, ...]) -> None:
     for value in values:
         if values.count(value) > 1:
-            raise InputError(f"{field}: {value} stands there twice")
+            raise InputError(f"{field}: {value} appears twice")

@@ -3,10 +3,11 @@
 import csv
 import io
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from urllib.parse import urlparse
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -21,9 +22,8 @@ from regress.report.outcome import Outcome
 from regress.rerun.recorded import Record
 from regress.rerun.rows import rows as as_rows
 from regress.study import Study
-from regress.study.load import validate
 from regress.study.trial_filter import Fields, arrange
-from regress.tracking.mlflow_internals import MLFLOW_PARENT_RUN_ID
+from regress.tracking.mlflow_internals import MLFLOW_PARENT_RUN_ID, local_artifact_folder
 from regress.tracking.record import PROBLEM, TAG_LIMIT
 from regress.tracking.store import Store
 
@@ -158,7 +158,7 @@ def read_study(store: Store, execution: Run) -> Study:
     if newer := [str(name) for name in fields if name not in Study.model_fields]:
         raise InputError(f"RUN: {run_id} was recorded by a newer version: its study has {', '.join(newer)}")
     try:
-        study = validate(fields)
+        study = Study(**fields)
     except InputError as error:
         raise InputError(f"RUN: the study of {run_id} cannot be run here: {error}") from None
     recorded = execution.data.tags.get(PROBLEM)
@@ -179,9 +179,12 @@ def read_artifact(store: Store, execution: Run, name: str) -> bytes:
     InputError
         It is missing or cannot be read.
     """
+    location = execution.info.artifact_uri
     try:
-        with TemporaryDirectory() as folder:
-            return Path(store.client.download_artifacts(execution.info.run_id, name, folder)).read_bytes()
+        if urlparse(location).scheme in ("", "file") and (folder := local_artifact_folder(location)):
+            return (Path(folder) / name).read_bytes()  # MLflow would copy it, with a progress bar
+        with TemporaryDirectory() as copied:
+            return Path(store.client.download_artifacts(execution.info.run_id, name, copied)).read_bytes()
     except (MlflowException, OSError):
         raise InputError(f"RUN: {_run_and_status(execution)} has no readable {name}") from None
 
@@ -220,22 +223,25 @@ def read_trials(store: Store, execution: Run) -> list[Fields]:
     InputError
         No trial was recorded.
     """
-    parent, experiment_id = execution.info.run_id, execution.info.experiment_id
-    filter_string = f"tags.`{MLFLOW_PARENT_RUN_ID}` = '{parent}' and tags.`regress.kind` = 'trial'"
-    rows: list[Fields] = []
-    token = None
-    while token is None or token:
-        page = store.client.search_runs(
-            [experiment_id], filter_string, max_results=RUNS_PER_PAGE, page_token=token
-        )
-        rows += map(_fields, page)
-        token = page.token or ""
+    rows = [_fields(run) for run in read_trial_runs(store, execution)]
     if not rows:
-        raise InputError(f"RUN: {parent} ({execution.info.status}) has no trials")
+        raise InputError(f"RUN: {_run_and_status(execution)} has no trials")
     names = {name for row in rows for name in row}
     rankings = [metric.final_name for metric in METRICS.values() if metric.ranks]
     ranking = next((name for name in reversed(rankings) if name in names), None)
     return arrange(rows, ranking) if ranking else rows
+
+
+def read_trial_runs(store: Store, execution: Run) -> Iterator[Run]:
+    """Yield the run of each trial of an execution."""
+    filter_string = f"tags.`{MLFLOW_PARENT_RUN_ID}` = '{execution.info.run_id}' and tags.`{KIND}` = 'trial'"
+    token = None
+    while token is None or token:
+        page = store.client.search_runs(
+            [execution.info.experiment_id], filter_string, max_results=RUNS_PER_PAGE, page_token=token
+        )
+        yield from page
+        token = page.token or ""
 
 
 def trials_as_csv(rows: Sequence[Fields]) -> str:

@@ -3,15 +3,18 @@
 import json
 import tempfile
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import count
 from typing import Any, Literal
 
 import yaml
 from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, Run
 
+from regress.errors import ServiceLost
 from regress.metrics.summary import TrialSummary
-from regress.pipeline.steps import RowsDigest
+from regress.pipeline.steps import EvaluatedShard, RowsDigest
 from regress.study import Study, Trial
 from regress.tracking.environment import code_digest, environment, git_state, uncommitted_diff
 from regress.tracking.mlflow_internals import (
@@ -23,7 +26,7 @@ from regress.tracking.mlflow_internals import (
 from regress.tracking.retry import retry_on_disconnect
 from regress.tracking.runs import FinishedRun, write_files
 from regress.tracking.store import Store, get_or_create_experiment
-from regress.tracking.unfinished import finished_children
+from regress.tracking.unfinished import find_unfinished, finished_children
 
 FLOW_RUN = "prefect.flow_run_id"  # tag with the id of the flow run that made an execution
 PROBLEM = "regress.problem"  # tag with the identity of an execution's problem and its data
@@ -56,6 +59,24 @@ class TrialRecord:
     summary: TrialSummary
     rows: RowsDigest
     plot: bytes  # PNG
+
+
+def open_execution(
+    store: Store, study: Study, user: str, tags: Mapping[str, str], resume: bool
+) -> Execution:
+    """Begin an execution, or resume the newest one of the study that is unfinished.
+
+    Raises
+    ------
+    InputError
+        The study's experiment is deleted or not writable, or its unfinished executions cannot be resumed.
+    ServiceLost
+        The store cannot be reached, or a disk is full.
+    """
+    unfinished = find_unfinished(store, study) if resume else None
+    if unfinished is None:
+        return begin_execution(store, study, user, tags)
+    return resume_execution(store, unfinished, user, tags)
 
 
 def begin_execution(store: Store, study: Study, user: str, tags: Mapping[str, str]) -> Execution:
@@ -149,6 +170,29 @@ def open_run(
     return Execution(store, experiment_id, run.info.run_id, user)
 
 
+def is_recorded(execution: Execution, evaluated: EvaluatedShard) -> bool:
+    """Whether an interrupted attempt has recorded all trials of the shard."""
+    return all(trial.digest in execution.recorded for trial in evaluated.shard.trials)
+
+
+def log_shard(execution: Execution, evaluated: EvaluatedShard, plots: Sequence[bytes]) -> None:
+    """Write the trials of a shard as finished child runs, each with its plot, a PNG.
+
+    Raises
+    ------
+    ServiceLost
+        The store cannot be reached, or a disk is full.
+    """
+    positions = count(evaluated.shard.first)
+    log_trials(
+        execution,
+        [
+            TrialRecord(position, summary, evaluated.rows, plot)
+            for position, summary, plot in zip(positions, evaluated.summaries, plots, strict=False)
+        ],
+    )
+
+
 def log_trials(execution: Execution, records: Iterable[TrialRecord]) -> None:
     """Write trials as finished child runs; those that are recorded already stay unchanged.
 
@@ -207,6 +251,26 @@ def finish_execution(execution: Execution, metrics: Mapping[str, float]) -> None
 def abort_execution(execution: Execution, status: Literal["FAILED", "KILLED"]) -> None:
     """Close the parent run of an execution that did not finish."""
     execution.store.client.set_terminated(execution.run_id, status)
+
+
+@contextmanager
+def aborted_on_error(
+    execution: Execution, interrupts: tuple[type[BaseException], ...] = (KeyboardInterrupt,)
+) -> Iterator[None]:
+    """Close the parent run if the block raises: KILLED for one of `interrupts`, else FAILED.
+
+    A lost service leaves it RUNNING, because the store cannot be told.
+    """
+    try:
+        yield
+    except ServiceLost:
+        raise
+    except interrupts:
+        abort_execution(execution, "KILLED")
+        raise
+    except BaseException:
+        abort_execution(execution, "FAILED")
+        raise
 
 
 def environment_file() -> dict[str, bytes]:

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from regress.comparison import compare, log_ratios, median_interval
-from regress.metrics.summary import TrialSummary
+from regress.metrics.summary import Quantiles, TrialSummary
 from tests.study.test_study import trial
 
 INF = float("inf")
@@ -20,7 +20,7 @@ def summary(error: Any, **fields: Any) -> TrialSummary:
     return TrialSummary(
         trial=trial(**fields),
         histories={},
-        finals={},
+        finals={"final_param_error": Quantiles.of(final)},
         final_error=final,
         ranking=final,
         coefficients={},

@@ -35,7 +35,7 @@ from regress.estimators.optimum import converged_fit
 from regress.losses import L1, L2, Huber, Loss
 from regress.problems import Data, Linear, Ohm, Planck, Problem
 from regress.problems.affine import Affine
-from regress.study.load import validate
+from regress.study import Study
 from regress.values.text import parse
 from tests.helpers import between, equal, execute, prefix, refusal, some_data
 
@@ -544,7 +544,7 @@ def test_one_sided_outliers_carry_the_intercept_as_far_as_theory_says(
 def refused(line: str, problem: str) -> str:
     """The sentence with which a study of this contamination is refused."""
     fields = {"name": "some", "problem": problem, "contaminations": [line], "batch_sizes": [4]}
-    return refusal(validate, fields | {"sigmas": [3000]})
+    return refusal(lambda: Study(**fields | {"sigmas": [3000]}))
 
 
 @pytest.mark.parametrize(
@@ -578,7 +578,7 @@ def test_what_does_not_fit_the_problem_is_refused(line: str, problem: str, sente
 )
 def test_what_fits_the_problem_is_taken(line: str, problem: str) -> None:
     fields = {"name": "some", "problem": problem, "contaminations": [line], "batch_sizes": [4]}
-    assert len(validate(fields | {"sigmas": [3000]}).contaminations) == 1
+    assert len(Study(**fields | {"sigmas": [3000]}).contaminations) == 1
 
 
 @pytest.mark.parametrize(
@@ -605,7 +605,7 @@ def test_an_argument_out_of_range_is_named(line: str, where: str) -> None:
 def test_every_contamination_rides_in_a_study() -> None:
     lines = [str(contamination) for contamination in EVERY.values()]
     fields = {"name": "some", "problem": "linear(rows=40, val=10)", "epochs": 2, "replicates": 2}
-    made = validate(fields | {"batch_sizes": [8], "contaminations": lines})
+    made = Study(**fields | {"batch_sizes": [8], "contaminations": lines})
     rows = {shard.rows.name: shard.rows for shard in execute(made)}
     assert len({each.digest for each in rows.values()}) == len(EVERY)
     clean = made.problem.draw(made.seed, made.replicates)

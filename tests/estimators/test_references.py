@@ -28,7 +28,7 @@ from regress.estimators.references import (
 from regress.losses import L1
 from regress.problems import Data, Linear, Ohm, Planck, Problem, Table
 from regress.problems.affine import Affine
-from regress.study.load import validate
+from regress.study import Study
 from tests.comparison.test_comparison import summary
 from tests.helpers import execute, prefix
 
@@ -207,7 +207,7 @@ def test_the_metrics_are_what_numpy_makes_of_the_definitions() -> None:
 
 @pytest.mark.parametrize("problem", ["linear(rows=30, val=10)", "table(dataset=stackloss)"])
 def test_references_have_the_finals_of_trials(problem: str) -> None:
-    study = validate({"name": "s", "problem": problem, "epochs": 1, "replicates": 2, "batch_sizes": [4]})
+    study = Study(**{"name": "s", "problem": problem, "epochs": 1, "replicates": 2, "batch_sizes": [4]})
     ((trial,),) = (done.summaries for done in execute(study))
     for reference in of(study.problem, replicates=2).values():
         assert set(reference.finals) == set(trial.finals) - {"epochs_to_tolerance"}

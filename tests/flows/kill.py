@@ -23,11 +23,11 @@ def attempt(request: dict[str, Any]) -> dict[str, Any]:
     """Runs the study; how many accesses it took."""
     from flows.robustness import robustness
     from flows.runtime.session import run_flow
-    from regress.study.load import validate
+    from regress.study import Study
 
     os.environ["MLFLOW_TRACKING_URI"] = request["store"]
     os.environ["REGRESS_HOME"] = request["home"]
-    study = validate(request["study"])
+    study = Study(**request["study"])
     count = 0
 
     def watch(event: str, arguments: tuple[Any, ...]) -> None:

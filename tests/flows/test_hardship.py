@@ -10,7 +10,7 @@ import pytest
 from mlflow import MlflowClient
 
 from flows.runtime.shown_command import shown_command
-from regress.study.load import validate
+from regress.study import Study
 from regress.tracking.record import begin_execution, log_study
 from regress.tracking.store import open_store
 from tests.flows.test_resume import api_url, start, trials
@@ -57,7 +57,7 @@ def test_a_disk_that_fills_up_ends_with_75_and_room_is_enough_to_go_on(workplace
 
 def test_params_longer_than_mlflow_takes_are_cut(workplace: Path) -> None:
     lrs = [1.0 + i / 1024 for i in range(1500)]
-    study = validate({"name": "long", "lrs": lrs})
+    study = Study(**{"name": "long", "lrs": lrs})
     execution = begin_execution(open_store(), study, "somebody", {})
     log_study(execution, study)
     recorded = MlflowClient().get_run(execution.run_id).data.params["lrs"]

@@ -149,7 +149,7 @@ def test_killed_at_any_moment_it_is_finished_as_if_nothing_had_happened(
                 assert run.info.run_id == old.info.run_id
                 assert recorded.items() <= after.items()
                 check_crashed(old)
-        assert not list((folder / "home" / "spool").glob("*"))
+        assert not list((folder / "home" / "checkpoints").glob("*"))
         return sum(len(recorded) for _, recorded in before.values())
 
     with ThreadPoolExecutor(len(CORES)) as pool:
@@ -208,12 +208,12 @@ def test_an_execution_by_other_code_is_refused_by_both_digests(workplace: Path, 
     assert find_unfinished(store, other) is None
 
 
-def test_a_damaged_spool_is_trained_again(workplace: Path, small_study: Study) -> None:
+def test_a_damaged_checkpoint_is_trained_again(workplace: Path, small_study: Study) -> None:
     with pytest.raises(RuntimeError), failing("summarise"):
         robustness(small_study)
     client = MlflowClient()
     (run,) = executions(client)
-    files = sorted(Path(os.environ["REGRESS_HOME"], "spool", run.info.run_id).glob("*.npz"))
+    files = sorted(Path(os.environ["REGRESS_HOME"], "checkpoints", run.info.run_id).glob("*.npz"))
     assert len(files) == 2
     files[0].write_bytes(files[0].read_bytes()[:1000])
     robustness(small_study, resume=True)

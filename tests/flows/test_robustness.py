@@ -15,7 +15,6 @@ from PIL import Image
 
 from regress.numerics.quantiles import nearest_rank
 from regress.study import Study, Trial
-from regress.study.load import validate
 
 pytestmark = pytest.mark.usefixtures("prefect_server")
 
@@ -43,7 +42,7 @@ def check_recorded(study: Study, outcome: dict[str, Any], client: MlflowClient, 
     assert parent.data.tags["regress.kind"] == "study"
     assert parent.data.tags["regress.study"] == study.digest
     recorded = yaml.safe_load(artifact(client, parent.info.run_id, "study.yaml", folder))
-    assert validate(recorded) == study
+    assert Study(**recorded) == study
     results = pd.read_parquet(io.BytesIO(artifact(client, parent.info.run_id, "results.parquet", folder)))
     plots = [file.path for file in client.list_artifacts(parent.info.run_id, "plots")]
     assert "plots/error-by-lr-and-sigma.png" in plots
@@ -105,8 +104,8 @@ def test_every_trial_of_a_study_is_in_a_postgresql_store(
 
 
 def test_the_table_study_ranks_by_its_held_out_rows(workplace: Path) -> None:
-    study = validate(
-        {
+    study = Study(
+        **{
             "name": "rows",
             "problem": "table(dataset=stackloss)",
             "batch_sizes": [4],

@@ -40,7 +40,7 @@ from regress.losses import (
     scaled_psi,
     scaled_rho,
 )
-from regress.study.load import validate
+from regress.study import Study
 from regress.values.text import parse
 from tests.helpers import VALUES, execute, refusal
 
@@ -576,7 +576,7 @@ def test_statsmodels_quantile_regression_costs_least() -> None:
 
 def test_nine_rows_of_ten_end_below_the_trained_quantile() -> None:
     fields = {"problem": "linear(w=[2, -3], b=4, noise=1)", "lrs": [0.03], "epochs": 30}
-    study = validate({"name": "quantile", "losses": ["quantile(tau=0.9)"], "replicates": 8, **fields})
+    study = Study(**{"name": "quantile", "losses": ["quantile(tau=0.9)"], "replicates": 8, **fields})
     table = execute(study)[0].table.to_pandas()
     last = np.stack(table[table["epoch"] == table["epoch"].max()]["params"])
     # y = 2 a - 3 b + 4 + N(0, 1), whose .9 quantile is 1.2816 above its mean.

@@ -12,7 +12,6 @@ from regress.orders import Shuffled
 from regress.problems import Linear, Table
 from regress.problems.affine import Affine
 from regress.study import Study
-from regress.study.load import validate
 from tests.helpers import execute, refusal
 
 TUNED = [cls for name in LOSSES if issubclass(cls := LOSSES[name], Tuned)]
@@ -104,5 +103,5 @@ def test_quantiles_are_those_of_the_rows() -> None:
 
 def test_a_black_body_has_no_pilot_fit() -> None:
     fields = {"problem": "planck(form=scaled)", "losses": ["huber(scale=mad)"], "sigmas": [3000]}
-    message = refusal(lambda: validate({"name": "hot", **fields}))
+    message = refusal(lambda: Study(**{"name": "hot", **fields}))
     assert "losses: huber(delta=1.0, scale=mad) needs a linear model" in message

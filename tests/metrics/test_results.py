@@ -17,7 +17,6 @@ import pytest
 from regress.metrics.results import results_schema
 from regress.problems import Table
 from regress.study import Study
-from regress.study.load import validate
 from tests.helpers import execute, results
 
 SMALL: dict[str, Any] = {
@@ -42,7 +41,7 @@ PLANCK = SMALL | {
 
 
 def study(fields: dict[str, Any] = SMALL, **more: Any) -> Study:
-    return validate({**fields, **more})
+    return Study(**{**fields, **more})
 
 
 @cache

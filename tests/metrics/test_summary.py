@@ -5,13 +5,12 @@ import pytest
 
 from regress.numerics.quantiles import nearest_rank
 from regress.study import Study
-from regress.study.load import validate
 from tests.helpers import execute
 
 
 def small(**fields: object) -> Study:
-    return validate(
-        {
+    return Study(
+        **{
             "name": "small",
             "problem": "linear(rows=40, val=20)",
             "losses": ["l2", "l1"],

@@ -16,13 +16,12 @@ from regress.numerics.quantiles import nearest_rank
 from regress.pipeline.refit import refit, winner
 from regress.pipeline.steps import train_shard
 from regress.study import Study, Trial
-from regress.study.load import validate
 from regress.study.shards import Shard
 from tests.helpers import execute
 
 
 def study(**fields: Any) -> Study:
-    return validate({"name": "some", "epochs": 3, "replicates": 3, "batch_sizes": [16], **fields})
+    return Study(**{"name": "some", "epochs": 3, "replicates": 3, "batch_sizes": [16], **fields})
 
 
 def trial(**fields: Any) -> Trial:

@@ -21,7 +21,6 @@ from regress.plots.grid import keyed
 from regress.plots.heat import error_by_lr_and_sigma
 from regress.plots.sweep import error_by_lr
 from regress.study import Study
-from regress.study.load import validate
 from tests.theory.test_predictions import measured
 
 EDGE = "theory: edge of the mean"
@@ -34,7 +33,7 @@ BIAS = "theory: bias of the intercept"
 
 def small(**fields: Any) -> Study:
     given = {"name": "small", "problem": "linear(noise=0.1, rows=64, val=1)", "lrs": [0.03, 0.3, 3.0]}
-    return validate(given | {"replicates": 3, "epochs": 4, **fields})
+    return Study(**given | {"replicates": 3, "epochs": 4, **fields})
 
 
 def reference(study: Study, estimator: str, value: float) -> list[RelativeEfficiency]:

@@ -16,7 +16,7 @@ from regress.orders import ORDERS, Sequential, Shuffled, WithReplacement
 from regress.problems import Model, Ohm, Planck, Problem
 from regress.problems.affine import Affine
 from regress.problems.planck import PlanckModel, radiance
-from regress.study.load import validate
+from regress.study import Study
 
 # CODATA 2018; both derive from h, c and k, of which h is truncated here: hence 1e-7.
 WIEN = 2.897771955e-3  # m K
@@ -208,4 +208,4 @@ def test_an_outlier_outside_float32_is_a_recorded_divergence() -> None:
 )
 def test_what_physics_does_not_allow_is_refused(fields: dict[str, object], sentence: str) -> None:
     with pytest.raises(InputError, match=sentence):
-        validate({"name": "physics", **fields})
+        Study(**{"name": "physics", **fields})

@@ -6,14 +6,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from regress.study import Study
-from regress.study.load import validate
 from regress.study.shards import Shard, cut_into_shards, initial_parameters
 from tests.helpers import execute
 
 
 def small(**fields: object) -> Study:
-    return validate(
-        {
+    return Study(
+        **{
             "name": "small",
             "problem": "linear(rows=24, val=12)",
             "batch_sizes": [8],

@@ -8,13 +8,13 @@ import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import TypeAdapter, ValidationError
 
 from regress.contaminations import Clean, Single, Vertical
 from regress.losses import L1, L2, Huber
 from regress.orders import EasyToHard, Shuffled, Signed
 from regress.problems import Linear, Ohm, Table
 from regress.study import Study, Trial
-from regress.study.load import validate
 from tests.helpers import refusal, values
 
 LISTS = ("contaminations", "losses", "lrs", "sigmas", "orders", "batch_sizes")
@@ -46,7 +46,7 @@ STUDIES = st.builds(
 
 
 def study(**fields: Any) -> Study:
-    return validate({"name": "some", **fields})
+    return Study(**{"name": "some", **fields})
 
 
 def refused(**fields: Any) -> str:
@@ -99,7 +99,7 @@ def test_the_grid_holds_every_combination_once(made: Study) -> None:
 @given(STUDIES)
 def test_a_study_comes_back_from_yaml(made: Study) -> None:
     text = yaml.safe_dump(made.model_dump(mode="json"))
-    again = validate(yaml.safe_load(text))
+    again = Study(**yaml.safe_load(text))
     assert again == made
     assert again.digest == made.digest
 
@@ -277,12 +277,20 @@ def test_a_list_is_asked_for_in_the_user_s_words() -> None:
     ],
 )
 def test_a_name_that_is_no_file_name_is_refused(name: Any) -> None:
-    message = refusal(lambda: validate({"name": name}))
+    message = refusal(lambda: Study(**{"name": name}))
     assert message.startswith("name: ")
 
 
-def test_a_study_without_a_name_is_refused() -> None:
-    assert refusal(lambda: validate({})) == "name: a study needs this field"
+def test_a_study_needs_no_fields() -> None:
+    assert Study().name == "study"
+
+
+def test_pydantic_validates_a_study_inside_another_model() -> None:
+    adapter = TypeAdapter(list[Study])
+    assert adapter.validate_python([{"lrs": [0.1]}, Study()]) == [Study(lrs=(0.1,)), Study()]
+    with pytest.raises(ValidationError) as caught:
+        adapter.validate_python([{"lrs": [0.1]}, {"epochs": 0}])
+    assert caught.value.errors()[0]["loc"] == (1, "epochs")
 
 
 def test_a_batch_larger_than_the_training_rows_is_refused() -> None:
@@ -319,7 +327,7 @@ def test_a_table_s_winner_is_registered_unless_the_study_says_otherwise() -> Non
 
 @given(STUDIES.filter(lambda made: isinstance(made.problem, Linear)))
 def test_registering_does_not_change_a_digest(made: Study) -> None:
-    registered = validate(made.model_dump(mode="json") | {"register": True})
+    registered = Study(**made.model_dump(mode="json") | {"register": True})
     assert registered.register
     assert registered.trials == made.trials
     assert registered.digest == made.digest
@@ -355,7 +363,7 @@ def test_a_study_cannot_be_changed() -> None:
 def test_the_json_schema_holds_patterns_minima_and_defaults() -> None:
     schema = Study.model_json_schema()
     assert schema["additionalProperties"] is False
-    assert schema["required"] == ["name"]
+    assert "required" not in schema
     fields = schema["properties"]
     assert set(fields) == set(Study.model_fields)
     assert fields["epochs"]["minimum"] == fields["replicates"]["minimum"] == 1
@@ -382,5 +390,5 @@ def test_the_json_schema_holds_patterns_minima_and_defaults() -> None:
 def test_the_schema_s_defaults_are_the_study_s() -> None:
     fields = Study.model_json_schema()["properties"]
     defaults = {name: field["default"] for name, field in fields.items() if "default" in field}
-    assert set(defaults) == set(Study.model_fields) - {"name"}
-    assert validate({"name": "some", **defaults}) == Study(name="some")
+    assert set(defaults) == set(Study.model_fields)
+    assert Study(**defaults) == Study()

@@ -9,14 +9,13 @@ import pytest
 from regress.metrics.summary import TrialSummary
 from regress.pipeline.run import run
 from regress.study import Study, Trial
-from regress.study.load import validate
 from regress.study.shards import cut_into_shards
 from regress.theory.predictions import Theory, predict
 
 
 def small(**fields: Any) -> Study:
     given = {"name": "small", "problem": "linear(rows=48, val=1)", "batch_sizes": [8], "dtype": "float64"}
-    return validate(given | {"replicates": 3, **fields})
+    return Study(**given | {"replicates": 3, **fields})
 
 
 def predicted(study: Study) -> dict[Trial, Theory]:
@@ -159,8 +158,8 @@ def test_rows_that_no_one_can_compute_with_are_left_alone() -> None:
 
 
 def test_epochs_to_tolerance_follow_the_initial_scale() -> None:
-    study = validate(
-        {
+    study = Study(
+        **{
             "name": "scale",
             "losses": ["l2", "l1", "huber(delta=2.0)"],
             "sigmas": [0.01, 10.0, 30.0, 100.0],

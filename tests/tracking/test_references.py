@@ -14,7 +14,6 @@ from mlflow.entities import Run
 from regress.estimators import references as module
 from regress.numerics.quantiles import nearest_rank
 from regress.study import Study
-from regress.study.load import validate
 
 pytestmark = pytest.mark.usefixtures("prefect_server")
 
@@ -139,7 +138,7 @@ def test_stackloss_is_held_against_its_published_fits(
         "epochs": 5,
         "replicates": 3,
     }
-    outcome = run_flow(validate(study))
+    outcome = run_flow(Study(**study))
     published = json.loads(artifact(outcome["study_run_id"], "published.json", workplace))
     assert published == outcome["published"]
     assert [row["fit"] for row in published] == ["ols", "lad", "huber-m", "huber(delta=1.0)"]

@@ -15,7 +15,7 @@ from regress.comparison import Diverged
 from regress.pipeline.run import run
 from regress.report.outcome import Outcome
 from regress.study import Study
-from regress.study.load import load, shipped, validate
+from regress.study.load import load, shipped
 from regress.tracking.record import Execution
 from regress.tracking.store import Store, get_or_create_experiment, open_store
 from regress.tracking.view import KEPT, description, present, view_state, way
@@ -40,8 +40,8 @@ def outcome() -> Outcome:
 
 
 def grid(**fields: object) -> Study:
-    return validate(
-        {
+    return Study(
+        **{
             "name": "grid",
             "problem": "linear(rows=40, val=20)",
             "contaminations": ["clean", "vertical(fraction=0.1, shift=10.0)"],

@@ -201,11 +201,11 @@ def python(site: Path, script: str) -> subprocess.CompletedProcess[str]:
 
 TRAIN = """
 import json
-from regress.study.load import validate
+from regress.study import Study
 from regress.losses import LOSSES
 from tests.helpers import execute
 
-study = validate({
+study = Study(**{
     "name": "twins",
     "problem": "linear(rows=100, val=50)",
     "contaminations": ["vertical(fraction=0.1, shift=10)"],

@@ -62,7 +62,7 @@ BAD_INPUT = {
         "1001 is more than the 1000 training rows",
     ),
     "an empty list": (["run", "--set", "lrs="], "lrs: the list is empty"),
-    "a duplicate": (["run", "--set", "lrs=.3,.30"], "lrs: 0.3 stands there twice"),
+    "a duplicate": (["run", "--set", "lrs=.3,.30"], "lrs: 0.3 appears twice"),
     "a path for a name": (["run", "--set", "name=../up"], "name: '../up' has other characters"),
     "a missing table": (
         ["run", "--set", 'problem=table(path="no.csv", target="y")'],

@@ -26,7 +26,7 @@ from flows.services.deployments import DEPLOYMENTS
 from flows.services.settings import POOL
 from regress.errors import InputError
 from regress.study import Study
-from regress.study.load import load, shipped, validate
+from regress.study.load import load, shipped
 
 ROOT = Path(__file__).parents[3]
 
@@ -78,7 +78,7 @@ def test_each_study_that_ships_has_its_deployment_with_its_fields(name: str) -> 
     own = [d for d in rendered(content()) if d["name"] == name]
     (deployment,) = own
     assert deployment["entrypoint"] == "flows.robustness:robustness"
-    assert validate(deployment["parameters"]["study"]) == load(name)
+    assert Study(**deployment["parameters"]["study"]) == load(name)
     assert set(deployment["parameters"]["study"]) == set(Study.model_fields)
     assert deployment["description"] == studies()[name]["question"]
 
@@ -116,7 +116,7 @@ def test_a_deployment_refuses_a_table_relative_to_some_folder(
     from flows.robustness import robustness
 
     Path("my.csv").write_text("x,y\n" + "".join(f"{i},{2 * i + i % 3}\n" for i in range(9)))
-    study = validate({"name": "mine", "problem": 'table(path="my.csv", target="y")', "batch_sizes": [4]})
+    study = Study(**{"name": "mine", "problem": 'table(path="my.csv", target="y")', "batch_sizes": [4]})
     monkeypatch.setenv("PREFECT__RUNTIME__DEPLOYMENT__ID", "00000000-0000-0000-0000-000000000000")
     with pytest.raises(InputError, match=r"the table my\.csv would be looked for in the worker's folder"):
         robustness(study)
