@@ -1,1 +1,1 @@
-"""Prefect tasks, one file a step: each calls regress and says what it does."""
+"""Prefect tasks, one file for each step; each calls a function of `regress`."""

@@ -1,4 +1,4 @@
-"""Train the notebook's exercises, and record them."""
+"""Train and record the exercises of the notebook."""
 
 from collections.abc import Mapping, Sequence
 

@@ -1,10 +1,10 @@
-"""Where the steps report to, whoever listens: a progress bar, plain lines, nobody."""
+"""Progress of a flow run, reported by its tasks to a listener such as a progress bar."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
-Listener = Callable[[str, int], None]  # a unit and how many more of it are done
+Listener = Callable[[str, int], None]  # a unit, and how many more of it are finished
 
 # A context variable: Prefect runs each task in a copy of the flow's context.
 _listener: ContextVar[Listener | None] = ContextVar("progress", default=None)
@@ -12,7 +12,7 @@ _listener: ContextVar[Listener | None] = ContextVar("progress", default=None)
 
 @contextmanager
 def listening(listener: Listener) -> Iterator[None]:
-    """Within the context, `listener` hears of every `advance`."""
+    """Within the context, pass each `advance` to `listener`."""
     token = _listener.set(listener)
     try:
         yield
@@ -21,6 +21,6 @@ def listening(listener: Listener) -> Iterator[None]:
 
 
 def advance(unit: str, count: int) -> None:
-    """Reports that `count` more lanes have been trained, or trials tracked."""
+    """Report that `count` more models have been trained, or trials tracked; `unit` says which."""
     if (listener := _listener.get()) is not None:
         listener(unit, count)

@@ -1,4 +1,4 @@
-"""Train a recorded study again, and judge what comes out."""
+"""Retrain a recorded study and judge the result."""
 
 from collections.abc import Sequence
 
@@ -23,7 +23,7 @@ from tasks.progress import advance
 )
 def retrain_shard(shard: Shard, clean: Data, alter: Perturbation) -> EvaluatedShard:
     evaluated = retrain(shard, clean, alter)
-    if alter == UNPERTURBED:  # whether there will be others nobody knows at the start
+    if alter == UNPERTURBED:  # the progress bar does not count the models of controls
         advance("models", len(shard.trials) * clean.replicates)
     return evaluated
 

@@ -86,12 +86,12 @@ def _list_trials(
     store: "Store", execution: "Run", sort: str | None, where: str | None, csv: Path | None
 ) -> None:
     from flows.cli.tables import print_trials
-    from regress.study.trial_filter import arrange, parse_conditions, select
+    from regress.study.trial_filter import parse_conditions, select, sort_trials
     from regress.tracking.read import read_trials, trials_as_csv
 
     conditions = () if where is None else parse_conditions(where)
     all_trials = read_trials(store, execution)
-    selected = select(all_trials if sort is None else arrange(all_trials, sort), conditions)
+    selected = select(all_trials if sort is None else sort_trials(all_trials, sort), conditions)
     names = [condition.name for condition in conditions]
     if sort is not None:
         names.append(sort.removeprefix("-"))

@@ -1,4 +1,4 @@
-"""The winner of a study, trained once more on every row: the model that its user takes home."""
+"""The best trial of a study, trained again on all rows: the model that is registered."""
 
 from dataclasses import dataclass, replace
 
@@ -19,7 +19,7 @@ _EXAMPLES = 5
 
 @dataclass(frozen=True)
 class Refit:
-    """What `trial` makes of all rows: target = features . coefficients + intercept, in the user's units."""
+    """A trial trained on all rows: target = features . coefficients + intercept, in the user's units."""
 
     trial: Trial
     features: tuple[str, ...]
@@ -30,22 +30,21 @@ class Refit:
 
 
 def winner(study: Study, comparison: Comparison) -> Trial | None:
-    """The best trial under `clean`, or under the first contamination of a study without it.
+    """Return the best trial under `clean`, or under the first contamination of a study without it.
 
-    A contamination is done to the rows to try the losses; the model is for the rows as they are. None
-    where no such trial stayed finite.
+    Contaminations test the losses, whereas the model is meant for the rows as they are. None if all such
+    trials diverged.
     """
     chosen = next((c for c in study.contaminations if c.is_clean), study.contaminations[0])
     return next((best.trial for best in comparison.best if best.trial.contamination == chosen), None)
 
 
 def refit(trial: Trial) -> Refit | None:
-    """The median of the trial's replicates, each trained on all rows; None where one of them diverged.
+    """Return the median over replicates of a trial trained on all rows; None if one of them diverged.
 
-    A replicate's training and validation rows together are all rows: for a table the same ones every
-    time, visited in another order from another start. The median is taken of each parameter as trained,
-    before the change to the user's units: there an intercept is extrapolated to x = 0 and swings with
-    the slopes.
+    Each replicate trains on its training and validation rows. Those of a table are the same rows in every
+    replicate, in another order and from other initial weights. The median is taken of each parameter in the
+    units of training: in the user's units the intercept is an extrapolation to x = 0.
     """
     problem, shard = trial.problem, Shard((trial,))
     rows = _joined(problem.draw(trial.seed, trial.replicates))
@@ -71,14 +70,14 @@ def refit(trial: Trial) -> Refit | None:
 
 
 def _joined(data: Data) -> Data:
-    """All rows of each replicate, to train on and to measure on."""
+    """Return all rows of each replicate, both to train on and to measure on."""
     x = np.concatenate([data.train_x, data.val_x], axis=1)
     y = np.concatenate([data.train_y, data.val_y], axis=1)
     return replace(data, train_x=x, train_y=y, val_x=x, val_y=y, contaminated=np.zeros(y.shape, bool))
 
 
 def _columns(problem: Problem, rows: Data) -> Columns:
-    """The columns in the user's units and by the user's names; x1, x2, ... and y where there are none."""
+    """Return the columns with the user's names and units, or x1, x2, ... and y for generated rows."""
     if problem.columns is not None:
         return problem.columns
     x = rows.train_x[0]

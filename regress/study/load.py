@@ -1,4 +1,4 @@
-"""Studies from YAML, and the fields that the command line sets over them."""
+"""Studies from YAML files and from assignments on the command line."""
 
 from collections.abc import Sequence
 from importlib.resources import files
@@ -14,7 +14,7 @@ _LISTS = ("contaminations", "losses", "lrs", "sigmas", "orders", "batch_sizes")
 
 
 def shipped() -> dict[str, str]:
-    """Name and YAML text of each study that ships, the default first."""
+    """Return the YAML text of each shipped study by name, the default first."""
     folder = files("regress.study") / "shipped"
     texts = {
         Path(file.name).stem: file.read_text() for file in folder.iterdir() if file.name.endswith(".yaml")
@@ -23,7 +23,7 @@ def shipped() -> dict[str, str]:
 
 
 def question(text: str) -> str:
-    """The question that a study's YAML opens with, its first comment."""
+    """Return the question that a study answers: the comment at the head of its YAML."""
     lines = []
     for line in text.splitlines():
         if not line.startswith("#"):
@@ -33,15 +33,24 @@ def question(text: str) -> str:
 
 
 def load(study: str, assignments: Sequence[str] = ()) -> Study:
-    """The study of a shipped name or a path to YAML, with `field=value` set over it.
+    """Return a shipped study, or one from a YAML file, with fields replaced by `field=value` assignments.
 
-    Raises InputError, one sentence that names the field or the file.
+    Raises
+    ------
+    InputError
+        There is no such study or file, it is not YAML, or a field is unknown or invalid.
     """
     return Study(**_fields(study) | dict(map(_assignment, assignments)))
 
 
 def override(study: Study, assignments: Sequence[str]) -> Study:
-    """`study` with `field=value` set over it."""
+    """Return the study with fields replaced by `field=value` assignments.
+
+    Raises
+    ------
+    InputError
+        An assignment is malformed, or its field is unknown or invalid.
+    """
     return Study(**study.model_dump(mode="json") | dict(map(_assignment, assignments)))
 
 
@@ -75,7 +84,7 @@ def _mapping(text: str, source: str) -> dict[str, Any]:
         return {}
     if not isinstance(content, dict) or not isinstance(node, yaml.MappingNode):
         raise InputError(f"study: {source} is not a mapping of fields to values")
-    # YAML itself would keep the last of two, silently.
+    # YAML keeps the last of two equal keys without a warning.
     keys = [str(key.value) for key, _ in node.value]
     for key in keys:
         if keys.count(key) > 1:
@@ -92,7 +101,7 @@ def _assignment(text: str) -> tuple[str, Any]:
 
 
 def split(text: str) -> list[str]:
-    """The parts of `text` between commas outside brackets and quotes; `[a, b]` is `a, b`."""
+    """Split a list at its commas outside brackets and quotes; `[a, b]` is the same as `a, b`."""
     text = text.strip()
     if text.startswith("[") and text.endswith("]"):
         text = text[1:-1]

@@ -1,4 +1,4 @@
-"""A study spans a grid; a trial is one point of it. Both are validated here, once, at the boundary."""
+"""A study: one problem, and the grid of trials over it."""
 
 import warnings
 from functools import cached_property
@@ -129,7 +129,7 @@ class Study(Training):
     @cached_property
     def trials(self) -> tuple[Trial, ...]:
         """The points of the grid."""
-        shared = {field: getattr(self, field) for field in Training.model_fields}
+        common = {field: getattr(self, field) for field in Training.model_fields}
         return tuple(
             Trial(
                 contamination=contamination,
@@ -138,7 +138,7 @@ class Study(Training):
                 sigma=sigma,
                 order=order,
                 batch_size=batch_size,
-                **shared,
+                **common,
             )
             for contamination, order, batch_size, loss, lr, sigma in product(
                 self.contaminations,
@@ -152,7 +152,7 @@ class Study(Training):
 
     @cached_property
     def digest(self) -> str:
-        """Sixteen hexadecimal digits of its trials' digests, whatever their order."""
+        """Sixteen hexadecimal digits that depend on its trials, not on their order."""
         trials = sorted(trial.digest for trial in self.trials)
         return sha256("\n".join(trials).encode()).hexdigest()[:16]
 

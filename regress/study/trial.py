@@ -1,4 +1,4 @@
-"""A trial: one point of a study's grid."""
+"""A trial: one point of a study's grid, validated."""
 
 import json
 from collections.abc import Mapping
@@ -26,8 +26,8 @@ from regress.values.text import parse, schema_pattern
 Dtype = Literal["float32", "float64"]
 
 
-def _line(kind: str, table: Any) -> tuple[PlainValidator, PlainSerializer, WithJsonSchema]:
-    """How a value stands in a study: one line of text outside, the value inside."""
+def _text_field(kind: str, table: Any) -> tuple[PlainValidator, PlainSerializer, WithJsonSchema]:
+    """Return how a field is read from one line of text, written as text, and described in JSON schemas."""
     return (
         PlainValidator(partial(parse, kind=kind, table=table)),
         PlainSerializer(str, return_type=str),
@@ -35,27 +35,27 @@ def _line(kind: str, table: Any) -> tuple[PlainValidator, PlainSerializer, WithJ
     )
 
 
-def _not_a_switch(value: object) -> object:
-    # pydantic would take true for 1
+def _refuse_booleans(value: object) -> object:
+    # Pydantic converts true to 1.
     if isinstance(value, bool):
         raise ValueError(f"expected a number, not {str(value).lower()}")
     return value
 
 
-_NotASwitch = BeforeValidator(_not_a_switch)
+_NotBoolean = BeforeValidator(_refuse_booleans)
 
-ProblemLine = Annotated[Problem, *_line("problem", PROBLEMS)]
-ContaminationLine = Annotated[Contamination, *_line("contaminations", CONTAMINATIONS)]
-LossLine = Annotated[Loss, *_line("losses", LOSSES)]
-OrderLine = Annotated[Order, *_line("orders", ORDERS)]
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False), _NotASwitch]
-Scale = Annotated[float, Field(ge=0, allow_inf_nan=False), _NotASwitch]
-Count = Annotated[int, Field(ge=1), _NotASwitch]
-Seed = Annotated[int, Field(ge=0, lt=2**64), _NotASwitch]
+ProblemLine = Annotated[Problem, *_text_field("problem", PROBLEMS)]
+ContaminationLine = Annotated[Contamination, *_text_field("contaminations", CONTAMINATIONS)]
+LossLine = Annotated[Loss, *_text_field("losses", LOSSES)]
+OrderLine = Annotated[Order, *_text_field("orders", ORDERS)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False), _NotBoolean]
+Scale = Annotated[float, Field(ge=0, allow_inf_nan=False), _NotBoolean]
+Count = Annotated[int, Field(ge=1), _NotBoolean]
+Seed = Annotated[int, Field(ge=0, lt=2**64), _NotBoolean]
 
 
 class Training(BaseModel):
-    """What a study and its trials have in common."""
+    """The fields that a study shares with its trials."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
 
@@ -88,7 +88,7 @@ class Training(BaseModel):
 
 
 class Trial(Training):
-    """One point of a study's grid. Its numbers depend on nothing but these fields."""
+    """One point of a study's grid; its results depend on these fields only."""
 
     contamination: ContaminationLine
     loss: LossLine
@@ -99,7 +99,7 @@ class Trial(Training):
 
     @cached_property
     def digest(self) -> str:
-        """Sixteen hexadecimal digits of what determines the numbers; a table by its content."""
+        """Sixteen hexadecimal digits that identify the fields; a table is identified by its content."""
         identity = self.model_dump(mode="json") | {"problem": self.problem.identity}
         if package := LOSSES.package(self.loss.name):
             identity["loss_package"] = package
@@ -107,12 +107,13 @@ class Trial(Training):
 
     @property
     def is_portable(self) -> bool:
-        """Whether its numbers have the same bits on every processor: see docs/reproduce.md."""
+        """Whether its results have the same bits on every processor; see docs/reproduce.md."""
         has_kernel = self.loss.scalar_form is not None
         return self.problem.is_portable and self.contamination.is_portable and has_kernel
 
     @property
     def label(self) -> str:
+        """A name for people."""
         return (
             f"{self.loss} lr={self.lr:g} sigma={self.sigma:g} {self.order} {self.contamination}"
             f" batch={self.batch_size}"

@@ -1,8 +1,9 @@
-"""Trials chosen and sorted by what they recorded: `loss=huber and lr<1`.
+"""Selection and sorting of recorded trials by their params and metrics, e.g. `loss=huber and lr<1`.
 
-Conditions `name op value`, op one of = != < <= > >=, joined by `and`. Numbers compare as numbers. The bare
-name of a loss, an order or a contamination takes every one of that name, `huber(delta=2)` only its own. A
-name or a value with other characters stands in double quotes, JSON's. Nothing is evaluated.
+Conditions have the form `name op value`, op being one of = != < <= > >=, and are joined by `and`. Two
+numbers are compared as numbers. `loss=huber` matches Huber losses with any arguments, `loss=huber(delta=2)`
+only that one; orders and contaminations likewise. Names and values with other characters are put in double
+quotes, escaped as in JSON. No text is evaluated as code.
 """
 
 import json
@@ -19,7 +20,7 @@ from regress.orders import ORDERS
 from regress.problems import PROBLEMS
 from regress.values.text import Form, parse
 
-Fields = Mapping[str, str | float]  # params as text, metrics as numbers; what was not finite is not there
+Fields = Mapping[str, str | float]  # params as text, metrics as numbers; non-finite metrics are missing
 
 _FORMS: dict[str, Mapping[str, type[Form]]] = {
     "loss": LOSSES,
@@ -56,9 +57,12 @@ class Condition:
         return f"{_plain_or_quoted(self.name, _NAME)}{self.op}{_plain_or_quoted(self.value, _VALUE)}"
 
     def holds(self, fields: Fields) -> bool:
-        """Whether `fields` meet it; a metric that is not there was not finite, and counts as infinite.
+        """Whether `fields` meet the condition; a missing metric was not finite and counts as infinite.
 
-        Raises InputError where a text is asked to be smaller or larger.
+        Raises
+        ------
+        InputError
+            A text is compared by < <= > or >=.
         """
         given = fields.get(self.name, math.inf)
         left, right = _number(given), _number(self.value)
@@ -71,38 +75,55 @@ class Condition:
 
 
 def parse_conditions(text: str) -> tuple[Condition, ...]:
-    """The conditions that `text` joins by `and`; raises InputError at the first that is none."""
-    conditions, at = [], 0
+    """Return the conditions that `text` joins by `and`.
+
+    Raises
+    ------
+    InputError
+        A part of the text is not a condition.
+    """
+    conditions, position = [], 0
     while True:
-        match = _CONDITION.match(text, at)
+        match = _CONDITION.match(text, position)
         if match is None:
             raise InputError(
-                f"--where: {text[at:].strip()!r} is not of the form name op value,"
+                f"--where: {text[position:].strip()!r} is not of the form name op value,"
                 f" op being one of {' '.join(_OPERATORS)}"
             )
         conditions.append(Condition(_unquoted(match["name"]), match["op"], _unquoted(match["value"])))
         if match.end() == len(text):
             return tuple(conditions)
-        joint = _AND.match(text, match.end())
-        if joint is None:
+        conjunction = _AND.match(text, match.end())
+        if conjunction is None:
             raise InputError(
-                f"--where: expected 'and' before {text[match.end() :]!r} (quote a value that holds blanks)"
+                f"--where: expected 'and' before {text[match.end() :]!r} (quote a value with blanks)"
             )
-        at = joint.end()
+        position = conjunction.end()
 
 
 def select(rows: Sequence[Fields], conditions: Sequence[Condition]) -> list[Fields]:
-    """The rows that meet every condition; raises InputError at a field that no row has."""
+    """Return the rows that meet all conditions.
+
+    Raises
+    ------
+    InputError
+        No row has a field that a condition names.
+    """
     for condition in conditions:
         _check_known(condition.name, rows, "--where")
-    exact = [_canonical(condition) for condition in conditions]
-    return [row for row in rows if all(condition.holds(row) for condition in exact)]
+    canonical = [_canonical(condition) for condition in conditions]
+    return [row for row in rows if all(condition.holds(row) for condition in canonical)]
 
 
-def arrange(rows: Sequence[Fields], by: str) -> list[Fields]:
-    """Sorted by the field `by`, from the largest where it starts with `-`; equals keep their order.
+def sort_trials(rows: Sequence[Fields], by: str) -> list[Fields]:
+    """Return the rows sorted by the field `by`, in descending order if it starts with `-`.
 
-    Numbers come before texts; what is not there was not finite, and counts as infinite.
+    The sort is stable. Numbers come before texts; a missing metric was not finite and counts as infinite.
+
+    Raises
+    ------
+    InputError
+        No row has the field.
     """
     name = by.removeprefix("-")
     _check_known(name, rows, "--sort")
@@ -116,7 +137,7 @@ def _check_known(name: str, rows: Sequence[Fields], option: str) -> None:
 
 
 def _canonical(condition: Condition) -> Condition:
-    """With a form's arguments as they are recorded: huber(delta=1) is huber(delta=1.0)."""
+    """Return the condition with arguments as they are recorded, e.g. huber(delta=1) as huber(delta=1.0)."""
     table = _FORMS.get(condition.name)
     if table is None or "(" not in condition.value:
         return condition

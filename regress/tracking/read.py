@@ -22,7 +22,7 @@ from regress.report.outcome import Outcome
 from regress.rerun.recorded import Record
 from regress.rerun.rows import rows as as_rows
 from regress.study import Study
-from regress.study.trial_filter import Fields, arrange
+from regress.study.trial_filter import Fields, sort_trials
 from regress.tracking.mlflow_internals import MLFLOW_PARENT_RUN_ID, local_artifact_folder
 from regress.tracking.record import PROBLEM, TAG_LIMIT
 from regress.tracking.store import Store
@@ -229,7 +229,7 @@ def read_trials(store: Store, execution: Run) -> list[Fields]:
     names = {name for row in rows for name in row}
     rankings = [metric.final_name for metric in METRICS.values() if metric.ranks]
     ranking = next((name for name in reversed(rankings) if name in names), None)
-    return arrange(rows, ranking) if ranking else rows
+    return sort_trials(rows, ranking) if ranking else rows
 
 
 def read_trial_runs(store: Store, execution: Run) -> Iterator[Run]:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from regress.study.trial_filter import Condition, arrange, parse_conditions, select
+from regress.study.trial_filter import Condition, parse_conditions, select, sort_trials
 from tests.helpers import TABLES, refusal, values
 
 FIELDS = {"losses": "loss", "orders": "order", "contaminations": "contamination", "problem": "problem"}
@@ -30,7 +30,7 @@ def chosen(where: str) -> list[int]:
 
 
 def sorted_by(name: str) -> list[int]:
-    return [TRIALS.index(dict(row)) for row in arrange(TRIALS, name)]
+    return [TRIALS.index(dict(row)) for row in sort_trials(TRIALS, name)]
 
 
 @given(st.lists(CONDITIONS, min_size=1, max_size=4))
@@ -61,7 +61,7 @@ def test_numbers_compare_as_numbers(value: float, bound: float) -> None:
 @given(st.lists(st.floats(allow_nan=False) | st.integers(-5, 5).map(str) | st.sampled_from("ab")))
 def test_sorting_from_the_largest_is_sorting_turned_round(entries: list[Any]) -> None:
     rows = [{"x": entry} for entry in dict.fromkeys(entries)] or [{"x": 0.0}]
-    up, down = arrange(rows, "x"), arrange(rows, "-x")
+    up, down = sort_trials(rows, "x"), sort_trials(rows, "-x")
     keys = [(isinstance(row["x"], str) and row["x"] in "ab", row["x"]) for row in up]
     numbers = [float(value) for is_text, value in keys if not is_text]
     assert numbers == sorted(numbers)
