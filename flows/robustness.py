@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, replace
 from typing import Any
 
+from mlflow.entities import Run
 from prefect import flow
 from prefect.artifacts import (
     create_link_artifact,
@@ -20,6 +21,7 @@ from prefect.task_runners import ThreadPoolTaskRunner
 from prefect.utilities.annotations import quote
 
 from flows.runtime.deployed import refuse_relative_table, start_deployment_worker
+from flows.runtime.handover import Handover
 from flows.runtime.states import mark_crashed
 from flows.runtime.tags import flow_run_tags
 from regress.comparison import significant_effects
@@ -42,6 +44,7 @@ from regress.tracking.record import (
     log_study,
 )
 from regress.tracking.store import open_store
+from regress.tracking.unfinished import find_unfinished
 from regress.tracking.view import present, way
 from tasks.figure_worker import figure_worker
 from tasks.fit_references import track_references
@@ -53,6 +56,7 @@ from tasks.summarise import summarise
 from tasks.track import open_execution, track
 
 DEFAULT = load("default")
+UNFINISHED: Handover[Run | None] = Handover("unfinished")  # the execution that a command found to resume
 
 
 @flow(
@@ -73,7 +77,8 @@ def robustness(study: Study = DEFAULT, resume: bool = False) -> dict[str, Any]:
     clock = _Clock()
     with clock.stage("open"):
         store = open_store()
-        execution = open_execution(store, study, getpass.getuser(), flow_run_tags(), resume)
+        unfinished = UNFINISHED.take_or(lambda: find_unfinished(store, study)) if resume else None
+        execution = open_execution(store, study, getpass.getuser(), flow_run_tags(), quote(unfinished))
     if execution.interrupted:
         mark_crashed(execution.interrupted)
     with hold_lease(store.client, execution.run_id):

@@ -12,6 +12,8 @@ from flows.cli.study_names import complete_study
 from regress.errors import InputError
 
 if TYPE_CHECKING:
+    from mlflow.entities import Run
+
     from regress.study import Study
     from regress.tracking.store import Store
 
@@ -53,9 +55,11 @@ def run(
     trials = len(selected.trials)
     totals: dict[str, int] = {"models": trials * selected.replicates, "trials": trials}
     store = open_experiment(selected.name, hooks)
-    if resume:
-        _print_resumed_execution(store, selected)
-    outcome = run_flow("robustness", totals, selected, resume)
+    unfinished = _find_unfinished(store, selected) if resume else None
+    from flows.robustness import UNFINISHED
+
+    with UNFINISHED.give(unfinished):
+        outcome = run_flow("robustness", totals, selected, unfinished is not None)
     write_json(json, outcome)
     from regress.report.outcome import Outcome
 
@@ -95,8 +99,8 @@ def _select_study(study: str | None, source: str | None, assignments: list[str])
     return override(read_study(store, find_execution(store, source)), assignments)
 
 
-def _print_resumed_execution(store: "Store", study: "Study") -> None:
-    """Print which execution is resumed; raise InputError if it cannot be."""
+def _find_unfinished(store: "Store", study: "Study") -> "Run | None":
+    """Return the execution to resume and print its id; raise InputError if it cannot be resumed."""
     from regress.tracking.unfinished import find_unfinished
 
     execution = find_unfinished(store, study)
@@ -106,3 +110,4 @@ def _print_resumed_execution(store: "Store", study: "Study") -> None:
         else f"Resuming the execution {execution.info.run_id}."
     )
     new_console().print(text, highlight=False)
+    return execution

@@ -26,7 +26,7 @@ from regress.tracking.mlflow_internals import (
 from regress.tracking.retry import retry_on_disconnect
 from regress.tracking.runs import FinishedRun, write_files
 from regress.tracking.store import Store, get_or_create_experiment
-from regress.tracking.unfinished import find_unfinished, finished_children
+from regress.tracking.unfinished import finished_children
 
 FLOW_RUN = "prefect.flow_run_id"  # tag with the id of the flow run that made an execution
 PROBLEM = "regress.problem"  # tag with the identity of an execution's problem and its data
@@ -62,18 +62,17 @@ class TrialRecord:
 
 
 def open_execution(
-    store: Store, study: Study, user: str, tags: Mapping[str, str], resume: bool
+    store: Store, study: Study, user: str, tags: Mapping[str, str], unfinished: Run | None
 ) -> Execution:
-    """Begin an execution, or resume the newest one of the study that is unfinished.
+    """Resume an unfinished execution of the study, or begin one where there is none.
 
     Raises
     ------
     InputError
-        The study's experiment is deleted or not writable, or its unfinished executions cannot be resumed.
+        The study's experiment is deleted or not writable.
     ServiceLost
         The store cannot be reached, or a disk is full.
     """
-    unfinished = find_unfinished(store, study) if resume else None
     if unfinished is None:
         return begin_execution(store, study, user, tags)
     return resume_execution(store, unfinished, user, tags)

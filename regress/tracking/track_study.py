@@ -27,6 +27,7 @@ from regress.tracking.record import (
 )
 from regress.tracking.reference_runs import log_references
 from regress.tracking.store import Store
+from regress.tracking.unfinished import find_unfinished
 from regress.tracking.view import present
 
 
@@ -44,7 +45,8 @@ def track_study(
     ServiceLost
         The store cannot be reached, or a disk is full; the execution can be resumed.
     """
-    execution = open_execution(store, study, getpass.getuser(), {}, resume)
+    unfinished = find_unfinished(store, study) if resume else None
+    execution = open_execution(store, study, getpass.getuser(), {}, unfinished)
     checkpoints = checkpoint_folder(execution.run_id)
 
     def log_trials(shards: Sequence[EvaluatedShard]) -> None:
