@@ -16,6 +16,7 @@ from mlflow.entities import LifecycleStage, Run
 from mlflow.exceptions import MlflowException
 
 from regress.errors import InputError
+from regress.metrics.summary import QUANTILES
 from regress.metrics.table import METRICS, history_names
 from regress.problems import Table
 from regress.report.outcome import Outcome
@@ -32,7 +33,6 @@ BASELINE = "regress.baseline"  # tag of the pinned execution that reruns are com
 REPRODUCES = "regress.reproduces"  # tag of a rerun with the id of the execution
 VERDICT_AT = "regress.verdict_at"  # tag of an execution with the time of its last rerun
 RUNS_PER_PAGE = 1000  # MLflow's default
-_HISTORIES = {name + suffix for name in history_names() for suffix in ("", "_q05", "_q95")}
 
 
 def find_execution(store: Store, run: str) -> Run:
@@ -256,7 +256,8 @@ def trials_as_csv(rows: Sequence[Fields]) -> str:
 
 
 def _fields(run: Run) -> Fields:
-    finals = {name: value for name, value in run.data.metrics.items() if name not in _HISTORIES}
+    histories = {name + suffix for name in history_names() for suffix in QUANTILES}
+    finals = {name: value for name, value in run.data.metrics.items() if name not in histories}
     return {"run_id": run.info.run_id, **run.data.params, **dict(sorted(finals.items()))}
 
 
