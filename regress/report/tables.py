@@ -19,7 +19,11 @@ from regress.report.outcome import Outcome, PublishedRow
 STRONGEST = 8  # order effects in a table
 
 _SETTING = ("contamination", "loss", "lr", "sigma", "batch")
-_TEXT_COLUMNS = ("contamination", "loss", "order", "exercise", "fit", "quantity", "verdict", "by")
+_TEXT_COLUMNS = (
+    *("contamination", "loss", "order", "by"),
+    *("exercise", "fit", "quantity", "verdict"),
+    *("check", "reason", "control", "detected", "result", "environment", "recorded", "now"),
+)
 
 
 @dataclass(frozen=True)
