@@ -28,7 +28,7 @@ from regress.home import home
 from regress.pipeline.checkpoint import CheckpointFolder
 from regress.pipeline.run import run
 from regress.pipeline.steps import EvaluatedShard
-from regress.plots import scales
+from regress.plots import shared_scales
 from regress.report.files import figure_files
 from regress.report.json import replace_nonfinite
 from regress.report.study_result import StudyResult
@@ -114,7 +114,7 @@ def _run_and_track(
     tracked: list[PrefectFuture[None]] = []
 
     def track_all(evaluated: Sequence[EvaluatedShard]) -> None:
-        shared = scales(summary for shard in evaluated for summary in shard.summaries)
+        shared = shared_scales(summary for shard in evaluated for summary in shard.summaries)
         for shard in evaluated:
             if _is_recorded(shard, execution):
                 advance("trials", len(shard.summaries))

@@ -4,7 +4,7 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from regress.pipeline.steps import EvaluatedShard
-from regress.plots import Scales, trial_pngs
+from regress.plots import Scales, render_trials
 from tasks.figure_worker import shared
 
 
@@ -15,4 +15,4 @@ from tasks.figure_worker import shared
     cache_policy=NO_CACHE,
 )
 def plot(evaluated: EvaluatedShard, scales: Scales) -> tuple[bytes, ...]:
-    return shared(trial_pngs, evaluated.summaries, scales)
+    return shared(render_trials, evaluated.summaries, scales)

@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
-from regress.plots.style import CURVES, plain, to_png
+from regress.plots.style import CURVES, create_axes, to_png
 from regress.rerun.bits import Differences
 from regress.rerun.statistics import ALPHA, Shift
 from regress.study import Study
@@ -18,7 +18,7 @@ def render_drift(study: Study, differences: Differences, shifts: Sequence[Shift]
     """Return a PNG: each trial's largest distance in ULPs, relative difference, and adjusted p."""
     trials = [trial.digest for trial in study.trials]
     positions = {digest: i for i, digest in enumerate(trials)}
-    figure, axes = plain(9.0, 6.2, rows=3, left=1.05)
+    figure, axes = create_axes(9.0, 6.2, rows=3, left=1.05, hspace=0.5)
     known = differences.table[differences.table.trial.isin(positions)]
     largest = known.groupby("trial")[["ulps", "relative"]].max()
     x = np.array([positions[str(trial)] for trial in largest.index], float)
