@@ -1,6 +1,7 @@
 """The notebook's figures, and the distribution of each printed number over many seeds."""
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -46,10 +47,16 @@ def render_second_derivative(x: Floats) -> bytes:
         strict=False,
     ):
         axis.plot(x, values, dash, label=label, color=CURVES[DASHES.index(dash)])
-    axis.set(xlabel="x", title="sin x and its first two derivatives, by autograd")
+    _set(axis, xlabel="x", title="sin x and its first two derivatives, by autograd")
     axis.set_ylim(-1.15, 1.5)
     axis.legend(fontsize=8, loc="upper center", ncols=3, frameon=False)
     return to_png(figure)
+
+
+def _set(axis: Axes, title: str, **settings: Any) -> None:
+    """Set a title of one size for all figures, and other properties."""
+    axis.set(**settings)
+    axis.set_title(title, fontsize=10)
 
 
 def _draw_ensembles(exercise: Exercise, trained: Trained) -> Figure:
@@ -113,7 +120,8 @@ def _draw_losses(exercise: Exercise, trained: Trained) -> Figure:
         epochs = np.arange(1, len(losses) + 1)
         axis.plot(epochs, median, "o-", ms=3, color=CURVES[i], label=_loss_label(fit, median))
         axis.fill_between(epochs, low, high, color=CURVES[i], alpha=0.2, lw=0)
-    axis.set(
+    _set(
+        axis,
         xlabel="epoch",
         ylabel="training loss",
         yscale="log",
@@ -134,7 +142,7 @@ def _loss_label(fit: Fit, median: Floats) -> str:
 
 def _draw_outlier(exercise: Exercise, trained: Trained) -> Figure:
     """Draw the distance from the truth of each loss's models, with and without the outlier."""
-    figure, (axis,) = create_axes(6.4, 3.4)
+    figure, (axis,) = create_axes(6.4, 3.6, bottom=0.7)
     for x, fit in enumerate(_paired(exercise.fits)):
         params = trained.params[fit.trial]
         distance = np.sqrt(((params - np.array([2.0, -3.4, 4.2])) ** 2).sum(axis=1))
@@ -156,12 +164,10 @@ def _draw_outlier(exercise: Exercise, trained: Trained) -> Figure:
                 ha="center",
                 fontsize=8,
             )
-    labels = [
-        f"{fit.label.removesuffix(', without')}\n{'without' if fit.is_companion else 'with'} outlier"
-        for fit in _paired(exercise.fits)
-    ]
+    labels = [_outlier_label(fit) for fit in _paired(exercise.fits)]
     axis.set_xticks(range(len(labels)), labels, fontsize=8)
-    axis.set(
+    _set(
+        axis,
         yscale="log",
         ylabel="distance from the true parameters",
         title="one outlier of 10,000: median, 25–75 % and 5–95 % of the final models",
@@ -169,6 +175,12 @@ def _draw_outlier(exercise: Exercise, trained: Trained) -> Figure:
     axis.set_ymargin(0.15)
     axis.set_xlim(-0.6, len(labels) - 0.4)
     return figure
+
+
+def _outlier_label(fit: Fit) -> str:
+    """Return the fit's label on three lines at most."""
+    loss = fit.label.removesuffix(", without").replace(", ", ",\n")
+    return f"{loss}\nwithout outlier" if fit.is_companion else f"{loss}\nwith outlier"
 
 
 def _paired(fits: Sequence[Fit]) -> list[Fit]:
@@ -194,7 +206,8 @@ def _draw_ohm(fit: Fit, trained: Trained) -> Figure:
         color=CURVES[3],
         label=f"fitted: V = {slope:.3f} I {sign} {abs(intercept):.3f}",
     )
-    axis.set(
+    _set(
+        axis,
         xlabel="current I",
         ylabel="voltage V",
         title=f"Ohm's law: R − estimate {problem.resistance - slope:.4f},"
@@ -235,7 +248,8 @@ def _draw_planck(fit: Fit, trained: Trained) -> Figure:
         label=f"fitted: {temperature:.1f} K",
     )
     axis.axvspan(300, 1300, color="#000000", alpha=0.04, lw=0)
-    axis.set(
+    _set(
+        axis,
         xlabel="wavelength (nm), shaded: used for training",
         ylabel="spectral radiance (W sr⁻¹ m⁻³)",
         title="Planck's law, fitted by SGD",

@@ -152,17 +152,18 @@ def create_axes(
     columns: int = 1,
     left: float = 0.8,
     top: float = 0.38,
+    bottom: float = 0.55,
     hspace: float = 0.75,
 ) -> tuple[Figure, list[Axes]]:
     """Return a figure of `width` x `height` inches and its axes, row by row.
 
-    `left` and `top` are margins in inches, `hspace` is the gap between rows as a fraction of their height.
+    `left`, `top` and `bottom` are margins in inches, `hspace` is the gap between rows as a fraction of their height.
     """
     figure = Figure(figsize=(width, height), dpi=110)
     FigureCanvasAgg(figure)
     axes = figure.subplots(rows, columns, squeeze=False)
     figure.subplots_adjust(
-        left=left / width, right=1 - 0.2 / width, top=1 - top / height, bottom=0.55 / height
+        left=left / width, right=1 - 0.2 / width, top=1 - top / height, bottom=bottom / height
     )
     figure.subplots_adjust(wspace=0.12, hspace=hspace)
     return figure, list(axes.flat)
