@@ -38,7 +38,7 @@ from regress.tracking.champion import Champion
 from regress.tracking.lease import hold_lease
 from regress.tracking.record import Execution, abort_execution, finish_execution, log_study
 from regress.tracking.store import open_store
-from regress.tracking.view import present, way
+from regress.tracking.view import comparison_url, publish_view
 from tasks.figure_worker import aside, warm_up
 from tasks.fit_references import track_references
 from tasks.plot import plot
@@ -95,7 +95,7 @@ def _execute(
         log_study(execution, study)
         result = _run_and_track(study, execution, checkpoints, clock)
         champion = _register(execution, result, clock)
-        present(execution, study, result.outcome)
+        publish_view(execution, study, result.outcome)
         finish_execution(execution, {"diverged_trials": result.comparison.diverged_trials})
     except ServiceLost:
         raise  # the store cannot be told: it does not answer
@@ -170,7 +170,7 @@ def _publish(execution: Execution, result: StudyResult) -> None:
         key="order-effects",
         description="Where an order changed the error most (adjusted p < .05, Holm; up to 20 settings)",
     )
-    address = way(execution.store, execution.experiment_id, execution.run_id)
+    address = comparison_url(execution.store, execution.experiment_id, execution.run_id)
     create_link_artifact(address, key="mlflow", link_text="Compare this execution's trials in MLflow")
 
 

@@ -157,7 +157,8 @@ def create_axes(
 ) -> tuple[Figure, list[Axes]]:
     """Return a figure of `width` x `height` inches and its axes, row by row.
 
-    `left`, `top` and `bottom` are margins in inches, `hspace` is the gap between rows as a fraction of their height.
+    `left`, `top` and `bottom` are margins in inches. `hspace` is the gap between rows as a fraction of
+    their height.
     """
     figure = Figure(figsize=(width, height), dpi=110)
     FigureCanvasAgg(figure)
