@@ -19,7 +19,7 @@ _STYLES = {"HOLDS": "green", "DRIFTED": "bold red", "INCONCLUSIVE": "bold yellow
 _MARKS = {"HOLDS": "✓", "DRIFTED": "✗", "INCONCLUSIVE": "?"}
 _CHECKS = ("bits", "tolerance", "statistics", "oracle")
 _MAX_RERUNS = 30  # in the table of the newest reruns
-_MAX_LENGTH = 300  # characters of a cell
+_MAX_LENGTH = 300  # characters of a value
 
 
 def show_reruns(console: Console, outcome: Mapping[str, Any], store: "Store") -> None:

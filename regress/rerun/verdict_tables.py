@@ -6,7 +6,7 @@ from regress.report.tables import Block, Cell, Table
 from regress.rerun.environment_changes import Change
 from regress.rerun.verdict import RerunReport, Verdict
 
-_MAX_LENGTH = 300  # characters of a cell
+_MAX_LENGTH = 300  # characters of a value
 LATE = 36.0  # hours after which a nightly verdict was missed
 
 
