@@ -19,7 +19,7 @@ from regress.comparison import OrderEffect, compare
 from regress.metrics.summary import Quantiles, TrialSummary
 from regress.pipeline.run import train_alone
 from regress.pipeline.steps import evaluate_shard
-from regress.plots import Scales, scales, study_plots, trial_png, trial_pngs
+from regress.plots import Scales, render_study_figures, render_trial, render_trials, shared_scales
 from regress.problems import Data
 from regress.study import Study
 from regress.study.load import load
@@ -43,12 +43,12 @@ def plots() -> list[Result]:
     all_summaries = [summary for summaries in by_shard for summary in summaries]
     summaries = all_summaries[: len(cut[0].trials)]
     effects = compare(all_summaries, study.problem.ranking, study.seed).orders
-    scale = scales(all_summaries)
+    scale = shared_scales(all_summaries)
     turns = cycle(summaries)
     ours, stage, peer = take_turns(
         ROUNDS,
         [
-            Side(lambda: [trial_png(summary, scale) for summary in summaries], len(summaries)),
+            Side(lambda: [render_trial(summary, scale) for summary in summaries], len(summaries)),
             Side(lambda: _stage(study, by_shard, effects), 1),
             Side(lambda: pyplot_png(next(turns), scale), 1),
         ],
@@ -66,10 +66,10 @@ def _stage(
     study: Study, by_shard: Sequence[Sequence[TrialSummary]], effects: Sequence[OrderEffect]
 ) -> None:
     every = [summary for summaries in by_shard for summary in summaries]
-    scale = scales(every)
-    figures = figure_worker.submit(study_plots, study, every, effects)
+    scale = shared_scales(every)
+    figures = figure_worker.submit(render_study_figures, study, every, effects)
     with ThreadPoolExecutor(2) as pool:
-        list(pool.map(lambda summaries: figure_worker.draw_now(trial_pngs, summaries, scale), by_shard))
+        list(pool.map(lambda summaries: figure_worker.draw_now(render_trials, summaries, scale), by_shard))
     figures.result()
 
 
@@ -99,7 +99,7 @@ def sample() -> tuple[Scales, TrialSummary, Data]:
     """Return the scales, the summary and the rows of a trial of the default study."""
     study = load("default")
     summaries, data = _trained(study, cut_into_shards(study)[0])
-    return scales(summaries), summaries[0], data
+    return shared_scales(summaries), summaries[0], data
 
 
 def _trained(study: Study, shard: Shard) -> tuple[tuple[TrialSummary, ...], Data]:

@@ -1,4 +1,4 @@
-"""The flow of the notebook: train every exercise many times, find each printed number in its ensemble."""
+"""The flow `notebook`: trains every exercise with many seeds and locates each printed number."""
 
 import getpass
 from typing import Annotated, Any
@@ -14,8 +14,8 @@ from flows.runtime.deployed import start_deployment_worker
 from flows.runtime.tags import flow_run_tags
 from regress import notebook
 from regress.notebook import Exercise, Row, Trained
-from regress.notebook.figures import exercise_plots, second_derivative_plot
-from regress.notebook.tables import ensemble_blocks, outside, undetected
+from regress.notebook.figures import render_exercise, render_second_derivative
+from regress.notebook.tables import ensemble_blocks, select_outside, select_undetected
 from regress.report.json import to_json
 from regress.report.markdown import render_markdown
 from regress.tracking.record import (
@@ -53,8 +53,8 @@ def run_notebook(
     log_files(execution, environment_file())
     try:
         trained = _train(replicates)
-        rows = (*notebook.rows(notebook.EXERCISES, trained), notebook.last_batch_row())
-        controls = notebook.rows((notebook.CONTROL,), trained)
+        rows = (*notebook.locate_exercises(notebook.EXERCISES, trained), notebook.locate_last_batch())
+        controls = notebook.locate_exercises((notebook.CONTROL,), trained)
         _track(execution, trained, rows)
         outcome = {
             "rows": [row.as_json() for row in rows],
@@ -64,7 +64,10 @@ def run_notebook(
         log_files(execution, {"notebook.json": to_json(outcome).encode(), "notebook.md": table.encode()})
         finish_execution(
             execution,
-            {"outside": float(len(outside(rows))), "controls_inside": float(len(undetected(controls)))},
+            {
+                "outside": float(len(select_outside(rows))),
+                "controls_inside": float(len(select_undetected(controls))),
+            },
         )
     except BaseException:
         abort_execution(execution, "FAILED")
@@ -75,24 +78,25 @@ def run_notebook(
 
 
 def _train(replicates: int) -> Trained:
-    every = (*notebook.EXERCISES, notebook.CONTROL)
+    """Train all exercises, one task for each block of replicates."""
+    exercises = (*notebook.EXERCISES, notebook.CONTROL)
     blocks = []
     for first in range(0, replicates, notebook.BLOCK):
-        trials = notebook.distinct_trials(every, companions=first == 0)
+        trials = notebook.distinct_trials(exercises, companions=first == 0)
         count = min(notebook.BLOCK, replicates - first)
         blocks.append(train_replicates.submit(quote(trials), first, count))
-    return notebook.joined([block.result() for block in blocks])
+    return notebook.join_blocks([block.result() for block in blocks])
 
 
 def _track(execution: Execution, trained: Trained, rows: tuple[Row, ...]) -> None:
-    # Half of the figures are drawn by the other process meanwhile.
+    """Record each exercise with its figures, half of which the figure worker draws."""
     drawn = {
-        exercise: figure_worker.submit(exercise_plots, exercise, trained)
+        exercise: figure_worker.submit(render_exercise, exercise, trained)
         for exercise in notebook.EXERCISES[::2]
     }
     for exercise in (*notebook.EXERCISES[1::2], *notebook.EXERCISES[::2]):
-        own = [row for row in rows if row.exercise == exercise.name]
-        files = drawn[exercise].result() if exercise in drawn else exercise_plots(exercise, trained)
-        track_exercise(quote(execution), quote(exercise), quote(own), quote(files))
-    sine = {"sin.png": second_derivative_plot(np.arange(-5, 5, 0.1))}
-    track_exercise(quote(execution), quote(Exercise("second derivative", ())), [], quote(sine))
+        exercise_rows = [row for row in rows if row.exercise == exercise.name]
+        files = drawn[exercise].result() if exercise in drawn else render_exercise(exercise, trained)
+        track_exercise(quote(execution), quote(exercise), quote(exercise_rows), quote(files))
+    figures = {"sin.png": render_second_derivative(np.arange(-5, 5, 0.1))}
+    track_exercise(quote(execution), quote(Exercise("second derivative", ())), [], quote(figures))

@@ -1,4 +1,4 @@
-"""The flow of a rerun: train recorded executions again, and say whether their numbers still hold."""
+"""The flow `reproduce`: retrains recorded executions and reports whether their numbers still hold."""
 
 import getpass
 import json
@@ -15,11 +15,20 @@ from prefect.utilities.annotations import quote
 
 from flows.runtime.tags import flow_run_tags
 from regress.pipeline.steps import EvaluatedShard
-from regress.rerun.judge import RerunData, is_equal, judge
-from regress.rerun.recorded import Record
-from regress.rerun.retrain import UNPERTURBED, Perturbation, RoundingPerturbation, results, with_seed
-from regress.rerun.statistics import fresh_replicates
-from regress.rerun.verdict import Report, Verdict, markdown, worst
+from regress.report.markdown import render_markdown
+from regress.rerun.controls import Control
+from regress.rerun.judge import RerunData, has_equal_bits, judge
+from regress.rerun.recorded import RecordedExecution
+from regress.rerun.retrain import (
+    UNPERTURBED,
+    Perturbation,
+    RoundingPerturbation,
+    collect_rows,
+    with_fresh_seed,
+)
+from regress.rerun.statistics import required_replicates
+from regress.rerun.verdict import RerunReport, Verdict, worst_verdict
+from regress.rerun.verdict_tables import verdict_blocks
 from regress.study import Study
 from regress.study.shards import cut_into_shards
 from regress.tracking.read import find_executions, read_record
@@ -30,7 +39,7 @@ from tasks.rerun import control_bits, control_statistics, retrain_shard, run_ora
 
 
 class NotReproduced(Exception):
-    """A rerun that drifted, or proved nothing; `outcome` is what the flow would have returned."""
+    """A rerun that drifted or is inconclusive; `outcome` is what the flow would have returned."""
 
     def __init__(self, message: str, outcome: dict[str, Any]) -> None:
         super().__init__(message, outcome)
@@ -54,71 +63,83 @@ def reproduce(run: str = "baseline") -> dict[str, Any] | State[Any]:
             experiment.
     """
     store = open_store()
-    # All are read before any is trained: bad input leaves nothing.
-    records = [read_record(store, execution) for execution in find_executions(store, run)]
-    outcomes, texts = [], []
-    for one in records:
-        rerun, report = _rerun(store, one)
+    # All are read before any is trained, so that bad input leaves nothing behind.
+    executions = [read_record(store, recorded_run) for recorded_run in find_executions(store, run)]
+    outcomes, tables = [], []
+    for execution in executions:
+        rerun, report = _rerun(store, execution)
         outcomes.append({"rerun_id": rerun.run_id, **report.as_json()})
-        texts.append(markdown(report, store.run_address(one.experiment_id, one.run_id)))
-        create_link_artifact(rerun.address, key="rerun", link_text=f"Rerun of {one.study.name} in MLflow")
-    create_markdown_artifact("\n---\n".join(texts), key="verdict", description="Do the numbers still hold?")
-    verdict = worst([outcome["verdict"] for outcome in outcomes])
-    # Of several baselines the first of the worst speaks for all.
-    speaker = next(outcome for outcome in outcomes if outcome["verdict"] == verdict)
-    outcome = speaker if len(outcomes) == 1 else {**speaker, "reruns": outcomes}
-    if verdict == Verdict.HOLDS:
-        return outcome
-    message = f"{verdict}: " + ", ".join(
-        f"{one['study']} {one['run_id']}" for one in outcomes if one["verdict"] != Verdict.HOLDS
+        url = store.run_address(execution.experiment_id, execution.run_id)
+        tables.append(render_markdown(verdict_blocks(report, url)))
+        create_link_artifact(
+            rerun.address, key="rerun", link_text=f"Rerun of {execution.study.name} in MLflow"
+        )
+    create_markdown_artifact(
+        "\n---\n".join(tables), key="verdict", description="Do the numbers still hold?"
     )
+    outcome = _combine_outcomes(outcomes)
+    if outcome["verdict"] == Verdict.HOLDS:
+        return outcome
+    failed = (row for row in outcomes if row["verdict"] != Verdict.HOLDS)
+    message = f"{outcome['verdict']}: " + ", ".join(f"{row['study']} {row['run_id']}" for row in failed)
     return Failed(message=message, data=NotReproduced(message, outcome))
 
 
-def _rerun(store: Store, one: Record) -> tuple[Execution, Report]:
-    """One execution trained again and recorded; what stops it ends the rerun's own run, FAILED."""
-    began = time.perf_counter()
-    rerun = begin_rerun(store, one, getpass.getuser(), flow_run_tags())
+def _combine_outcomes(outcomes: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return the only outcome, or the first of the worst with all of them under `reruns`."""
+    verdict = worst_verdict([outcome["verdict"] for outcome in outcomes])
+    worst = next(outcome for outcome in outcomes if outcome["verdict"] == verdict)
+    return worst if len(outcomes) == 1 else {**worst, "reruns": outcomes}
+
+
+def _rerun(store: Store, execution: RecordedExecution) -> tuple[Execution, RerunReport]:
+    """Retrain one execution and record the verdict; if it is interrupted the rerun's run is FAILED."""
+    start = time.perf_counter()
+    rerun = begin_rerun(store, execution, getpass.getuser(), flow_run_tags())
     try:
-        evidence = _evidence(one)
+        data = _collect_data(execution)
         environment = environment_file()["environment.json"]
-        report = judge(one, evidence, json.loads(environment))
-        finish_rerun(rerun, report, environment, time.perf_counter() - began)
+        report = judge(execution, data, json.loads(environment))
+        finish_rerun(rerun, report, environment, time.perf_counter() - start)
     except BaseException:
         abort_execution(rerun, "FAILED")
         raise
     return rerun, report
 
 
-def _evidence(one: Record) -> RerunData:
-    study = one.study
-    replicates = fresh_replicates(study.replicates, len(study.trials))
-    other = None if replicates is None else with_seed(study, replicates)
-    claimed = run_oracle.submit(quote(study))
-    retrained, freshly = _submit(study), [] if other is None else _submit(other)
-    again = _results(retrained)
-    controls = [
-        control.submit(quote(study), quote(again)) for control in (control_bits, control_statistics)
+def _collect_data(execution: RecordedExecution) -> RerunData:
+    """Run the trainings, controls and oracle checks of a rerun as tasks."""
+    study = execution.study
+    replicates = required_replicates(study.replicates, len(study.trials))
+    fresh_study = None if replicates is None else with_fresh_seed(study, replicates)
+    oracle_checks = run_oracle.submit(quote(study))
+    retraining = _submit_shards(study)
+    fresh_training = [] if fresh_study is None else _submit_shards(fresh_study)
+    retrained = _results(retraining)
+    controls: list[PrefectFuture[tuple[Control, ...]]] = [
+        control.submit(quote(study), quote(retrained)) for control in (control_bits, control_statistics)
     ]
-    rows = results(study, again)
-    rounded = (
-        None
-        if is_equal(one, rows)
-        else results(study, _results(_submit(study, RoundingPerturbation(study.dtype))))
-    )
+    rows = collect_rows(study, retrained)
+    perturbed = None
+    if not has_equal_bits(execution, rows):
+        rounding = RoundingPerturbation(study.dtype)
+        perturbed = collect_rows(study, _results(_submit_shards(study, rounding)))
+    fresh = None if fresh_study is None else collect_rows(study, _results(fresh_training), fresh_study)
     return RerunData(
-        again=rows,
-        fresh=None if other is None else results(study, _results(freshly), other),
-        rounded=rounded,
+        retrained=rows,
+        fresh=fresh,
+        perturbed=perturbed,
         controls=[control for future in controls for control in future.result()],
-        claims=claimed.result(),
+        oracle_checks=oracle_checks.result(),
     )
 
 
-def _submit(study: Study, alter: Perturbation = UNPERTURBED) -> list[PrefectFuture[EvaluatedShard]]:
+def _submit_shards(
+    study: Study, perturbation: Perturbation = UNPERTURBED
+) -> list[PrefectFuture[EvaluatedShard]]:
     clean = study.problem.draw(study.seed, study.replicates)
     shards = cut_into_shards(study)
-    return [retrain_shard.submit(quote(shard), quote(clean), quote(alter)) for shard in shards]
+    return [retrain_shard.submit(quote(shard), quote(clean), quote(perturbation)) for shard in shards]
 
 
 def _results(futures: list[PrefectFuture[EvaluatedShard]]) -> list[EvaluatedShard]:

@@ -28,7 +28,7 @@ from regress.comparison import significant_effects
 from regress.pipeline.checkpoint import CheckpointFolder, checkpoint_folder
 from regress.pipeline.run import run
 from regress.pipeline.steps import EvaluatedShard
-from regress.plots import scales
+from regress.plots import shared_scales
 from regress.report.files import figure_files
 from regress.report.json import replace_nonfinite
 from regress.report.study_result import StudyResult
@@ -45,7 +45,7 @@ from regress.tracking.record import (
 )
 from regress.tracking.store import open_store
 from regress.tracking.unfinished import find_unfinished
-from regress.tracking.view import present, way
+from regress.tracking.view import comparison_url, publish_view
 from tasks.figure_worker import figure_worker
 from tasks.fit_references import track_references
 from tasks.plot import plot
@@ -104,7 +104,7 @@ def _execute(
         log_study(execution, study)
         result = _run_and_track(study, execution, checkpoints, clock)
         champion = _register(execution, result, clock)
-        present(execution, study, result.outcome)
+        publish_view(execution, study, result.outcome)
         finish_execution(execution, {"diverged_trials": result.comparison.diverged_trials})
     return result, champion
 
@@ -115,7 +115,7 @@ def _run_and_track(
     tracked: list[PrefectFuture[None]] = []
 
     def track_all(evaluated: Sequence[EvaluatedShard]) -> None:
-        shared = scales(summary for shard in evaluated for summary in shard.summaries)
+        shared = shared_scales(summary for shard in evaluated for summary in shard.summaries)
         for shard in evaluated:
             if is_recorded(execution, shard):
                 advance("trials", len(shard.summaries))
@@ -166,7 +166,7 @@ def _publish(execution: Execution, result: StudyResult) -> None:
         key="order-effects",
         description="Where an order changed the error most (adjusted p < .05, Holm; up to 20 settings)",
     )
-    address = way(execution.store, execution.experiment_id, execution.run_id)
+    address = comparison_url(execution.store, execution.experiment_id, execution.run_id)
     create_link_artifact(address, key="mlflow", link_text="Compare this execution's trials in MLflow")
 
 

@@ -4,7 +4,7 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from regress.pipeline.steps import EvaluatedShard
-from regress.plots import Scales, trial_pngs
+from regress.plots import Scales, render_trials
 from tasks.figure_worker import figure_worker
 
 
@@ -15,4 +15,4 @@ from tasks.figure_worker import figure_worker
     cache_policy=NO_CACHE,
 )
 def plot(evaluated: EvaluatedShard, scales: Scales) -> tuple[bytes, ...]:
-    return figure_worker.draw_now(trial_pngs, evaluated.summaries, scales)
+    return figure_worker.draw_now(render_trials, evaluated.summaries, scales)

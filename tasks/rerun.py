@@ -7,8 +7,8 @@ from prefect.cache_policies import NO_CACHE
 
 from regress.pipeline.steps import EvaluatedShard
 from regress.problems import Data
-from regress.rerun.controls import Control, bits_controls, statistics_controls
-from regress.rerun.oracle import OracleCheck, claims
+from regress.rerun.controls import Control, run_bits_controls, run_statistics_controls
+from regress.rerun.oracle import OracleCheck, check_oracles
 from regress.rerun.retrain import UNPERTURBED, Perturbation, retrain
 from regress.study import Study
 from regress.study.shards import Shard
@@ -35,7 +35,7 @@ def retrain_shard(shard: Shard, clean: Data, alter: Perturbation) -> EvaluatedSh
     cache_policy=NO_CACHE,
 )
 def control_bits(study: Study, again: Sequence[EvaluatedShard]) -> tuple[Control, ...]:
-    return bits_controls(study, again)
+    return run_bits_controls(study, again)
 
 
 @task(
@@ -45,7 +45,7 @@ def control_bits(study: Study, again: Sequence[EvaluatedShard]) -> tuple[Control
     cache_policy=NO_CACHE,
 )
 def control_statistics(study: Study, again: Sequence[EvaluatedShard]) -> tuple[Control, ...]:
-    return statistics_controls(study, again)
+    return run_statistics_controls(study, again)
 
 
 @task(
@@ -55,4 +55,4 @@ def control_statistics(study: Study, again: Sequence[EvaluatedShard]) -> tuple[C
     cache_policy=NO_CACHE,
 )
 def run_oracle(study: Study) -> tuple[OracleCheck, ...]:
-    return claims(study)
+    return check_oracles(study)

@@ -29,7 +29,7 @@ def notebook(
     hooks = context.ensure_object(ProcessHooks)
     hooks.start_server()
     from regress.notebook import CONTROL, EXERCISES, REPLICATES, Row, distinct_trials
-    from regress.notebook.tables import ensemble_blocks, outside, undetected
+    from regress.notebook.tables import ensemble_blocks, select_outside, select_undetected
 
     seeds = replicates or REPLICATES
     models = seeds * len(distinct_trials((*EXERCISES, CONTROL), companions=False))
@@ -46,5 +46,5 @@ def notebook(
     print_blocks(console, ensemble_blocks(rows, controls))
     run_id = outcome["study_run_id"]
     print_comparison_url(console, store, store.run_address(outcome["experiment_id"], run_id), run_id)
-    if outside(rows) or undetected(controls):
+    if select_outside(rows) or select_undetected(controls):
         raise typer.Exit(ExitCode.CHECK_FAILED)

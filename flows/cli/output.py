@@ -30,10 +30,10 @@ def print_result(
 ) -> None:
     """Print a study's outcome, where to compare its trials and how to show it again."""
     from flows.cli.tables import print_comparison_url, print_outcome
-    from regress.tracking.view import way
+    from regress.tracking.view import comparison_url
 
     print_outcome(console, outcome)
-    print_comparison_url(console, store, way(store, experiment_id, run_id), run_id)
+    print_comparison_url(console, store, comparison_url(store, experiment_id, run_id), run_id)
     command = f"{shown_command('regress')} show {run_id}"
     console.print(f"Show this again: [bold]{command}[/bold]", highlight=False, soft_wrap=True)
 

@@ -56,18 +56,19 @@ def diff(
     json: JsonFile = None,
 ) -> None:
     """Show what two executions differ in: study, environment, code, outcome."""
-    from flows.cli.rerun_tables import show_apart
-    from regress.rerun.diff import apart
+    from flows.cli.rerun_tables import show_diff
+    from regress.rerun.diff import diff_executions
     from regress.tracking.read import find_execution, read_outcome, read_record
     from regress.tracking.store import open_store
 
     check_writable("--json", json)
     store = open_store()
-    executions = [find_execution(store, run) for run in (first, second)]
-    sides = [(read_record(store, execution), read_outcome(store, execution)) for execution in executions]
-    differences = apart(*sides)
+    runs = (find_execution(store, first), find_execution(store, second))
+    left, right = (read_record(store, run) for run in runs)
+    outcome_left, outcome_right = (read_outcome(store, run) for run in runs)
+    differences = diff_executions((left, right), (outcome_left, outcome_right))
     write_json(json, differences)
-    show_apart(new_console(), differences)
+    show_diff(new_console(), differences)
 
 
 def baseline(run: Annotated[str, typer.Argument(help="An execution's run id, or latest.")]) -> None:

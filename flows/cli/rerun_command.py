@@ -12,7 +12,7 @@ from flows.cli.output import new_console, write_json
 from flows.cli.process_hooks import ProcessHooks
 
 if TYPE_CHECKING:
-    from regress.rerun.recorded import Record
+    from regress.rerun.recorded import RecordedExecution
     from regress.study import Study
     from regress.tracking.store import Store
 
@@ -38,8 +38,8 @@ def reproduce(
         return
     hooks = context.ensure_object(ProcessHooks)
     hooks.start_server()
-    store, records = _read_records(run, hooks)
-    totals: dict[str, int] = {"models": sum(_min_models(record.study) for record in records)}
+    store, executions = _read_executions(run, hooks)
+    totals: dict[str, int] = {"models": sum(_min_models(execution.study) for execution in executions)}
 
     from flows.cli.rerun_tables import show_reruns
     from flows.reproduce import NotReproduced
@@ -56,7 +56,7 @@ def reproduce(
         )
 
 
-def _read_records(run: str, hooks: ProcessHooks) -> "tuple[Store, list[Record]]":
+def _read_executions(run: str, hooks: ProcessHooks) -> "tuple[Store, list[RecordedExecution]]":
     """Return the store and the executions to rerun, read before the flow so that bad input fails no run."""
     from regress.tracking.read import find_executions, read_record
     from regress.tracking.store import open_store
@@ -68,10 +68,10 @@ def _read_records(run: str, hooks: ProcessHooks) -> "tuple[Store, list[Record]]"
 
 def _min_models(study: "Study") -> int:
     """Return how many models a rerun trains at least: the study's, and those with another seed."""
-    from regress.rerun.statistics import fresh_replicates
+    from regress.rerun.statistics import required_replicates
 
     trials = len(study.trials)
-    return trials * (study.replicates + (fresh_replicates(study.replicates, trials) or 0))
+    return trials * (study.replicates + (required_replicates(study.replicates, trials) or 0))
 
 
 def _print_history(run: str, json: Path | None) -> None:

@@ -1,4 +1,4 @@
-"""The exercises of the notebook that this project grew from, and the ensembles of their numbers."""
+"""The exercises of the notebook that this project grew from, trained with thousands of seeds."""
 
 from regress.notebook.ensembles import (
     BLOCK,
@@ -6,10 +6,10 @@ from regress.notebook.ensembles import (
     Row,
     Trained,
     distinct_trials,
-    joined,
-    last_batch_row,
-    row,
-    rows,
+    join_blocks,
+    locate,
+    locate_exercises,
+    locate_last_batch,
     train_block,
 )
 from regress.notebook.exercises import CONTROL, EXERCISES, HIGH, LAST_BATCH, LOW, REPLICATES, Exercise, Fit
@@ -28,9 +28,9 @@ __all__ = [
     "Row",
     "Trained",
     "distinct_trials",
-    "joined",
-    "last_batch_row",
-    "row",
-    "rows",
+    "join_blocks",
+    "locate",
+    "locate_exercises",
+    "locate_last_batch",
     "train_block",
 ]

@@ -1,8 +1,8 @@
-"""Ensembles of the notebook's exercises: thousands of seeds, and where each printed number lies among them.
+"""Ensembles of the notebook's exercises, and where each printed number lies in its ensemble.
 
-The notebook trained each model once. A number that it printed is one draw; here the same exercise is
-trained with thousands of seeds, and the number must lie between the ensemble's .05 % and 99.95 %
-quantiles. Set-ups and printed numbers are those of the d2l book's exercises 3.4 to 3.7 as they were run.
+The notebook trained each model once, hence a number that it printed is one draw. Here the same exercise is
+trained with thousands of seeds, and the number must lie between the ensemble's 0.05 % and 99.95 %
+quantiles.
 """
 
 import math
@@ -18,7 +18,7 @@ from regress.fleet import Trajectory, mean_loss
 from regress.notebook.exercises import BASE, HIGH, LAST_BATCH, LOW, NAN, Exercise
 from regress.orders import Shuffled
 from regress.pipeline.run import train_alone
-from regress.problems import Data, Problem
+from regress.problems import Data
 from regress.study import Trial
 from regress.study.shards import Shard
 
@@ -30,7 +30,7 @@ CURVES = 100  # replicates of the first block whose losses are recorded by epoch
 
 @dataclass(frozen=True)
 class Row:
-    """One printed number in its ensemble; `inside` is None where the notebook printed nothing."""
+    """One printed number and its ensemble; `inside` is None where the notebook printed nothing."""
 
     exercise: str
     fit: str
@@ -63,38 +63,37 @@ class Trained:
 
 
 def distinct_trials(exercises: Sequence[Exercise], *, companions: bool) -> tuple[Trial, ...]:
-    """Every trial once, however many fits ask for it; companions only where they are wanted."""
+    """Return each trial of the exercises' fits once, with or without those of companions."""
     fits = [fit for exercise in exercises for fit in exercise.fits]
     return tuple(dict.fromkeys(fit.trial for fit in fits if companions or not fit.is_companion))
 
 
 def train_block(trials: Sequence[Trial], first: int, replicates: int) -> Trained:
-    """Trains replicates first .. first + replicates - 1 of each trial."""
-    data = {p: _train_rows(p).draw(0, replicates, first) for p in dict.fromkeys(t.problem for t in trials)}
-    longest = max(trial.epochs for trial in trials)
-    some = next(iter(data.values()))
-    # Every problem here has 1,000 rows: one set of permutations serves all.
-    order = Shuffled().permutations(some, next(iter(data)).model, 0, longest, trials[0].batch_size)
+    """Train replicates first, ..., first + replicates - 1 of each trial."""
+    problems = dict.fromkeys(trial.problem for trial in trials)
+    # Nothing is measured on the validation rows.
+    data = {problem: problem.with_least_validation().draw(0, replicates, first) for problem in problems}
+    max_epochs = max(trial.epochs for trial in trials)
+    # All problems have 1,000 rows, hence share one set of permutations.
+    problem, rows = next(iter(data.items()))
+    order = Shuffled().permutations(rows, problem.model, 0, max_epochs, trials[0].batch_size)
     params: dict[Trial, Floats] = {}
     losses: dict[Trial, Floats] = {}
     for shard in _shards(trials):
-        trial = shard.trials[0]
-        rows, trajectory = train_alone(shard, data[trial.problem], permutations=order[:, : trial.epochs])
+        first_trial = shard.trials[0]
+        rows, trajectory = train_alone(
+            shard, data[first_trial.problem], permutations=order[:, : first_trial.epochs]
+        )
         final = trajectory.params[-1].to(torch.float64).numpy()
-        for lane, own in enumerate(shard.trials):
-            params[own] = own.problem.in_user_units(final[lane])
+        for lane, trial in enumerate(shard.trials):
+            params[trial] = trial.problem.in_user_units(final[lane])
         if first == 0:
-            losses |= _losses(shard, rows, trajectory)
+            losses |= _losses_by_epoch(shard, rows, trajectory)
     return Trained(params, losses)
 
 
-def _train_rows(problem: Problem) -> Problem:
-    """The problem with as few validation rows as it may have: nothing here is measured on them."""
-    return problem.with_least_validation()
-
-
-def joined(blocks: Sequence[Trained]) -> Trained:
-    """The blocks' replicates one after another."""
+def join_blocks(blocks: Sequence[Trained]) -> Trained:
+    """Return all replicates of the blocks, in their order."""
     params = {
         trial: np.concatenate([block.params[trial] for block in blocks if trial in block.params])
         for trial in blocks[0].params
@@ -102,48 +101,50 @@ def joined(blocks: Sequence[Trained]) -> Trained:
     return Trained(params, blocks[0].losses)
 
 
-def rows(exercises: Sequence[Exercise], trained: Trained) -> tuple[Row, ...]:
-    """Every quantity of every fit in its ensemble."""
-    found = []
+def locate_exercises(exercises: Sequence[Exercise], trained: Trained) -> tuple[Row, ...]:
+    """Return a row for every quantity of every fit."""
+    rows = []
     for exercise in exercises:
         for fit in (fit for fit in exercise.fits if not fit.is_companion):
             measured = fit.measured(trained.params[fit.trial])
             for i, quantity in enumerate(fit.quantities):
                 printed = fit.printed[i] if fit.printed else None
-                found.append(row(exercise.name, fit.label, quantity, printed, measured[:, i]))
-    return tuple(found)
+                rows.append(locate(exercise.name, fit.label, quantity, printed, measured[:, i]))
+    return tuple(rows)
 
 
-def last_batch_row() -> Row:
-    """The batch of 8 that the notebook found at each epoch's end."""
+def locate_last_batch() -> Row:
+    """Return the row of the last batch's size, which the notebook printed as 8."""
     exercise, fit, quantity, printed = LAST_BATCH
     trial = BASE.trial
-    (cut, _) = Shard((trial,)).schedule.steps(trial.problem.train_rows)[-1]
-    return row(exercise, fit, quantity, printed, np.full(1, float(cut.stop - cut.start)))
+    (last_batch, _) = Shard((trial,)).schedule.steps(trial.problem.train_rows)[-1]
+    return locate(exercise, fit, quantity, printed, np.full(1, float(last_batch.stop - last_batch.start)))
 
 
-def row(exercise: str, fit: str, quantity: str, printed: float | None, ensemble: Floats) -> Row:
-    """One quantity in its ensemble (R,); quantiles by nearest rank over the finite values.
+def locate(exercise: str, fit: str, quantity: str, printed: float | None, ensemble: Floats) -> Row:
+    """Return where the printed number lies in its ensemble (R,).
 
-    A printed nan is inside when between .05 % and 99.95 % of the ensemble is not finite.
+    Quantiles are nearest ranks of the finite values. A printed nan is inside if between 0.05 % and
+    99.95 % of the ensemble is not finite.
     """
     finite = np.sort(ensemble[np.isfinite(ensemble)])
-    gone = 1 - len(finite) / len(ensemble)
-    low, median, high = (_rank(finite, q) for q in (LOW, 0.5, HIGH))
+    nonfinite = 1 - len(finite) / len(ensemble)
+    low, median, high = (_nearest_rank(finite, q) for q in (LOW, 0.5, HIGH))
     inside = None
     if printed is not None:
-        inside = LOW <= gone <= HIGH if math.isnan(printed) else bool(low <= printed <= high)
-    return Row(exercise, fit, quantity, printed, low, median, high, gone, inside)
+        inside = LOW <= nonfinite <= HIGH if math.isnan(printed) else bool(low <= printed <= high)
+    return Row(exercise, fit, quantity, printed, low, median, high, nonfinite, inside)
 
 
-def _rank(ordered: Floats, q: float) -> float:
-    if not len(ordered):
+def _nearest_rank(ascending: Floats, q: float) -> float:
+    """Return the quantile `q`; nan of no values."""
+    if not len(ascending):
         return NAN
-    return float(ordered[max(math.ceil(q * len(ordered)) - 1, 0)])
+    return float(ascending[max(math.ceil(q * len(ascending)) - 1, 0)])
 
 
 def _shards(trials: Sequence[Trial]) -> Iterator[Shard]:
-    """Trials that share rows, order and schedule, trained together."""
+    """Yield shards of the trials that share rows and schedule."""
     groups: dict[tuple[Any, ...], list[Trial]] = {}
     for trial in trials:
         key = trial.problem, trial.contamination, trial.reduction, trial.tail, trial.epochs
@@ -152,10 +153,11 @@ def _shards(trials: Sequence[Trial]) -> Iterator[Shard]:
         yield Shard(tuple(group))
 
 
-def _losses(shard: Shard, data: Data, trajectory: Trajectory) -> dict[Trial, Floats]:
+def _losses_by_epoch(shard: Shard, data: Data, trajectory: Trajectory) -> dict[Trial, Floats]:
+    """Return the training losses (E, R) of each trial's first replicates."""
     trial = shard.trials[0]
-    few = slice(min(CURVES, data.replicates))
-    table = trial.problem.model.table(data.train_x[few], data.train_y[few], torch.float64)
-    params = trajectory.params[:, :, few].to(torch.float64).numpy()
+    replicates = slice(min(CURVES, data.replicates))
+    table = trial.problem.model.table(data.train_x[replicates], data.train_y[replicates], torch.float64)
+    params = trajectory.params[:, :, replicates].to(torch.float64).numpy()
     losses = mean_loss(trial.problem.model, table, [t.loss for t in shard.trials], params)
-    return {own: losses[:, lane] for lane, own in enumerate(shard.trials)}
+    return {trial: losses[:, lane] for lane, trial in enumerate(shard.trials)}

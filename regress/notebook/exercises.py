@@ -1,8 +1,6 @@
-"""The exercises of the notebook that this project grew from, each printed number beside its ensemble.
+"""The exercises of the notebook that this project grew from, and the numbers that it printed.
 
-The notebook trained each model once. A number that it printed is one draw; here the same exercise is
-trained with thousands of seeds, and the number must lie between the ensemble's .05 % and 99.95 %
-quantiles. Set-ups and printed numbers are those of the d2l book's exercises 3.4 to 3.7 as they were run.
+They are exercises 3.4 to 3.7 of the d2l book, with the settings with which the notebook was run.
 """
 
 import math
@@ -21,39 +19,42 @@ from regress.study import Trial
 Floats = NDArray[np.float64]
 
 REPLICATES = 10_000
-LOW, HIGH = 0.0005, 0.9995
+LOW, HIGH = 0.0005, 0.9995  # quantiles between which a printed number must lie
 NAN = math.nan
 
 
 @dataclass(frozen=True)
 class Fit:
-    """One model of the notebook: how it was trained, and what was printed of each parameter.
+    """One model of the notebook: its trial and its printed parameters.
 
-    `printed` holds a number for each parameter, in order, or nothing. Where the notebook printed the truth
-    minus the estimate, `offset` is the truth.
+    `printed` has one number for each parameter, or is empty. If the notebook printed the truth minus the
+    estimate, `offset` is the truth.
     """
 
     label: str
     trial: Trial
     printed: tuple[float, ...] = ()
-    is_companion: bool = False  # trained in the first block only, to be drawn beside another
+    is_companion: bool = False  # trained in the first block only, for a figure
     offset: tuple[float, ...] | None = None
 
     @property
     def quantities(self) -> tuple[str, ...]:
+        """The names of the printed numbers."""
         names = self.trial.problem.parameter_names
         return names if self.offset is None else tuple(f"{name} − estimate" for name in names)
 
     def measured(self, params: Floats) -> Floats:
-        """What the notebook printed, (R, P), of final parameters (R, P)."""
-        left = ~np.isfinite(params).all(axis=1, keepdims=True)
-        shown = params if self.offset is None else np.array(self.offset) - params
-        return np.where(left, NAN, shown)  # the notebook's models were not frozen: one nan spread to all
+        """Return what the notebook would print (R, P) of final parameters (R, P).
+
+        All are nan where one is not finite: the notebook did not freeze models, so that a nan spread.
+        """
+        is_finite = np.isfinite(params).all(axis=1, keepdims=True)
+        return np.where(is_finite, params if self.offset is None else np.array(self.offset) - params, NAN)
 
 
 @dataclass(frozen=True)
 class Exercise:
-    """A heading of the notebook, and the models trained under it."""
+    """One section of the notebook and the models trained in it."""
 
     name: str
     fits: tuple[Fit, ...]
@@ -165,8 +166,8 @@ EXERCISES = (
     ),
 )
 
-# Averaged instead of summed, absolute loss moves 32 times less: a check that finds these numbers
-# inside could not fail.
+# Negative control: with a mean instead of a sum each step of absolute loss is 32 times smaller, hence the
+# printed numbers must lie outside the ensemble.
 CONTROL = Exercise(
     "absolute loss",
     (Fit("l1, averaged", _trial(L1(), 0.01, 3), (1.9236, -3.2809, 4.1000)),),

@@ -1,6 +1,7 @@
-"""The notebook's figures, and each number that it printed in the ensemble that it was drawn from."""
+"""The notebook's figures, and the distribution of each printed number over many seeds."""
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -9,36 +10,36 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from regress.notebook import Exercise, Fit, Trained
-from regress.plots.style import CURVES, DASHES, plain, to_png
+from regress.plots.style import CURVES, DASHES, create_axes, to_png
 from regress.problems import Data, Ohm
 from regress.problems.planck import WAVELENGTHS, radiance
 from regress.theory import derivatives
 
 Floats = NDArray[np.float64]
 
-_TOP = 1e7
+_MAX_LOSS = 1e7  # upper end of the loss axis: curves of diverging fits leave it
 
 
-def exercise_plots(exercise: Exercise, trained: Trained) -> dict[str, bytes]:
-    """PNG files by name: the ensembles of the exercise, and what the notebook drew."""
-    figures: dict[str, Callable[[], Figure]] = {"ensemble.png": lambda: _ensembles(exercise, trained)}
+def render_exercise(exercise: Exercise, trained: Trained) -> dict[str, bytes]:
+    """Return PNG files by name: the exercise's ensembles and the figures that the notebook drew."""
+    figures: dict[str, Callable[[], Figure]] = {"ensemble.png": lambda: _draw_ensembles(exercise, trained)}
     if exercise.name in ("learning rate", "initial scale", "absolute loss"):
-        figures["loss-by-epoch.png"] = lambda: _loss_curves(exercise, trained)
+        figures["loss-by-epoch.png"] = lambda: _draw_losses(exercise, trained)
     if exercise.name == "one outlier":
-        figures["outlier.png"] = lambda: _outlier(exercise, trained)
+        figures["outlier.png"] = lambda: _draw_outlier(exercise, trained)
     if exercise.name == "ohm":
-        figures["ohm.png"] = lambda: _ohm(exercise.fits[0], trained)
+        figures["ohm.png"] = lambda: _draw_ohm(exercise.fits[0], trained)
     if exercise.name == "planck":
-        figures["planck.png"] = lambda: _planck(exercise.fits[0], trained)
+        figures["planck.png"] = lambda: _draw_planck(exercise.fits[0], trained)
     return {name: to_png(draw()) for name, draw in figures.items()}
 
 
-def second_derivative_plot(x: Floats) -> bytes:
-    """sin and its first two derivatives, by autograd, at points x (n,)."""
+def render_second_derivative(x: Floats) -> bytes:
+    """Return a PNG of sin and its first two derivatives by autograd at points x (n,)."""
     import torch
 
     first, second = derivatives(torch.sin, x)
-    figure, (axis,) = plain(5.6, 3.2)
+    figure, (axis,) = create_axes(5.6, 3.2)
     for values, label, dash in zip(
         (np.sin(x), first, second),
         ("sin x", "first derivative", "second derivative"),
@@ -46,29 +47,43 @@ def second_derivative_plot(x: Floats) -> bytes:
         strict=False,
     ):
         axis.plot(x, values, dash, label=label, color=CURVES[DASHES.index(dash)])
-    axis.set(xlabel="x", title="sin and its derivatives by autograd, twice")
+    _set(axis, xlabel="x", title="sin x and its first two derivatives, by autograd")
     axis.set_ylim(-1.15, 1.5)
     axis.legend(fontsize=8, loc="upper center", ncols=3, frameon=False)
     return to_png(figure)
 
 
-def _ensembles(exercise: Exercise, trained: Trained) -> Figure:
-    """A histogram for each quantity of each fit, the printed number as a line."""
+def _set(axis: Axes, title: str, **settings: Any) -> None:
+    """Set a title of one size for all figures, and other properties."""
+    axis.set(**settings)
+    axis.set_title(title, fontsize=10)
+
+
+def _draw_ensembles(exercise: Exercise, trained: Trained) -> Figure:
+    """Draw a histogram of each quantity of each fit, with the printed number as a line."""
     fits = [fit for fit in exercise.fits if not fit.is_companion]
     columns = max(len(fit.quantities) for fit in fits)
-    figure, axes = plain(2.9 * columns + 0.4, 1.6 * len(fits) + 0.6, len(fits), columns, left=0.2)
-    cells = iter(axes)
+    height = 1.6 * len(fits) + 0.9
+    figure, axes = create_axes(2.9 * columns + 0.4, height, len(fits), columns, left=0.2, top=0.7)
+    seeds = len(trained.params[fits[0].trial])
+    title = f"{exercise.name}: distribution over {seeds:,} seeds"
+    if any(fit.printed for fit in fits):
+        title += "\n" if columns == 1 else "; "
+        title += "line: the number that the notebook printed"
+    figure.text(0.2 / figure.get_size_inches()[0], 1 - 0.24 / height, title, fontsize=10, va="center")
+    remaining = iter(axes)
     for fit in fits:
         measured = fit.measured(trained.params[fit.trial])
         for i, quantity in enumerate(fit.quantities):
-            axis = next(cells)
+            axis = next(remaining)
             printed = fit.printed[i] if fit.printed else None
-            _histogram(axis, measured[:, i], printed)
+            _draw_histogram(axis, measured[:, i], printed)
             axis.set_title(f"{fit.label}: {quantity}", fontsize=8.5)
     return figure
 
 
-def _histogram(axis: Axes, values: Floats, printed: float | None) -> None:
+def _draw_histogram(axis: Axes, values: Floats, printed: float | None) -> None:
+    """Draw the finite values, on a signed log axis where they spread too far, and the printed one."""
     finite = values[np.isfinite(values)]
     low, high = np.quantile(finite, (0.002, 0.998))
     if np.abs(finite).max() > 1e6 or high - low > 1e3 * (
@@ -83,109 +98,131 @@ def _histogram(axis: Axes, values: Floats, printed: float | None) -> None:
     axis.set_yticks([])
     axis.tick_params(labelsize=7.5)
     axis.locator_params(axis="x", nbins=5)
-    gone = 1 - len(finite) / len(values)
-    notes = [f"{gone:.0%} not finite"] if gone else []
+    nonfinite = 1 - len(finite) / len(values)
+    notes = [f"{nonfinite:.0%} not finite"] if nonfinite else []
     if printed is not None and np.isfinite(printed):
         axis.axvline(printed, color=CURVES[3], lw=1.6)
     elif printed is not None:
-        notes.append("notebook: nan")
+        notes.append("notebook printed nan")
     if notes:
+        axis.set_ylim(top=1.5 * axis.get_ylim()[1])
         axis.text(
             0.97, 0.93, "\n".join(notes), transform=axis.transAxes, ha="right", va="top", fontsize=7.5
         )
 
 
-def _loss_curves(exercise: Exercise, trained: Trained) -> Figure:
-    figure, (axis,) = plain(5.6, 3.4)
+def _draw_losses(exercise: Exercise, trained: Trained) -> Figure:
+    """Draw the training loss of each fit by epoch: median and 5-95 % band."""
+    figure, (axis,) = create_axes(5.6, 3.4)
     for i, fit in enumerate(exercise.fits):
         losses = trained.losses[fit.trial]
         median, low, high = np.quantile(losses, (0.5, 0.05, 0.95), axis=1)
         epochs = np.arange(1, len(losses) + 1)
-        axis.plot(epochs, median, "o-", ms=3, color=CURVES[i], label=fit.label)
+        axis.plot(epochs, median, "o-", ms=3, color=CURVES[i], label=_loss_label(fit, median))
         axis.fill_between(epochs, low, high, color=CURVES[i], alpha=0.2, lw=0)
-    axis.set(
+    _set(
+        axis,
         xlabel="epoch",
         ylabel="training loss",
         yscale="log",
-        title=f"Training loss by epoch: {exercise.name}",
+        title=f"{exercise.name}: training loss by epoch, median and 5–95 %",
     )
-    if axis.get_ylim()[1] > _TOP:
-        axis.set_ylim(top=_TOP)  # what diverges leaves the frame, the others can be told apart
+    if axis.get_ylim()[1] > _MAX_LOSS:
+        axis.set_ylim(top=_MAX_LOSS)  # keeps the other fits distinguishable
     axis.xaxis.set_major_locator(MaxNLocator(integer=True))
     axis.legend(fontsize=8, loc="best")
     return figure
 
 
-def _outlier(exercise: Exercise, trained: Trained) -> Figure:
-    """Each loss with and without the outlier: how far its models end from the truth."""
-    figure, (axis,) = plain(6.4, 3.4)
-    for place, fit in enumerate(_paired(exercise.fits)):
+def _loss_label(fit: Fit, median: Floats) -> str:
+    """Return the fit's label, and whether its curve lies outside the axis."""
+    is_outside = not (median <= _MAX_LOSS).any()
+    return f"{fit.label} (above {_MAX_LOSS:.0e})".replace("e+0", "e") if is_outside else fit.label
+
+
+def _draw_outlier(exercise: Exercise, trained: Trained) -> Figure:
+    """Draw the distance from the truth of each loss's models, with and without the outlier."""
+    figure, (axis,) = create_axes(6.4, 3.6, bottom=0.7)
+    for x, fit in enumerate(_paired(exercise.fits)):
         params = trained.params[fit.trial]
         distance = np.sqrt(((params - np.array([2.0, -3.4, 4.2])) ** 2).sum(axis=1))
         finite = distance[np.isfinite(distance)]
         color = CURVES[0] if fit.is_companion else CURVES[3]
-        low, quarter, median, three, high = np.quantile(finite, (0.05, 0.25, 0.5, 0.75, 0.95))
-        axis.vlines(place, low, high, color=color, lw=1.2)
-        axis.vlines(place, quarter, three, color=color, lw=7, alpha=0.5)
-        axis.plot(place, median, "o", color=color, ms=5)
-        gone = 1 - len(finite) / len(distance)
-        if gone:
+        low, lower_quartile, median, upper_quartile, high = np.quantile(
+            finite, (0.05, 0.25, 0.5, 0.75, 0.95)
+        )
+        axis.vlines(x, low, high, color=color, lw=1.2)
+        axis.vlines(x, lower_quartile, upper_quartile, color=color, lw=7, alpha=0.5)
+        axis.plot(x, median, "o", color=color, ms=5)
+        nonfinite = 1 - len(finite) / len(distance)
+        if nonfinite:
             axis.annotate(
-                f"{gone:.0%} not finite",
-                (place, high),
+                f"{nonfinite:.0%} not finite",
+                (x, high),
                 (0, 5),
                 textcoords="offset points",
                 ha="center",
                 fontsize=8,
             )
-    labels = [
-        fit.label.replace(", without", "\nwithout outlier").replace(", summed", " Σ")
-        for fit in _paired(exercise.fits)
-    ]
-    axis.set_xticks(
-        range(len(labels)),
-        [label if "without" in label else f"{label}\nwith" for label in labels],
-        fontsize=8,
-    )
-    axis.set(
+    labels = [_outlier_label(fit) for fit in _paired(exercise.fits)]
+    axis.set_xticks(range(len(labels)), labels, fontsize=8)
+    _set(
+        axis,
         yscale="log",
-        ylabel="‖w − truth‖, 5, 25, 50, 75, 95 %",
-        title="One outlier of 10,000 under three losses",
+        ylabel="distance from the true parameters",
+        title="one outlier of 10,000: median, 25–75 % and 5–95 % of the final models",
     )
     axis.set_ymargin(0.15)
     axis.set_xlim(-0.6, len(labels) - 0.4)
     return figure
 
 
+def _outlier_label(fit: Fit) -> str:
+    """Return the fit's label on three lines at most."""
+    loss = fit.label.removesuffix(", without").replace(", ", ",\n")
+    return f"{loss}\nwithout outlier" if fit.is_companion else f"{loss}\nwith outlier"
+
+
 def _paired(fits: Sequence[Fit]) -> list[Fit]:
+    """Return each fit after its companion without the outlier."""
     half = len(fits) // 2
     return [fit for pair in zip(fits[half:], fits[:half], strict=True) for fit in pair]
 
 
-def _ohm(fit: Fit, trained: Trained) -> Figure:
+def _draw_ohm(fit: Fit, trained: Trained) -> Figure:
+    """Draw the measurements of the first seed and the fitted line."""
     problem = fit.trial.problem
     assert isinstance(problem, Ohm)
     data: Data = problem.draw(0, 1)
     slope, intercept = trained.params[fit.trial][0]
-    figure, (axis,) = plain(5.2, 3.6)
+    figure, (axis,) = create_axes(5.2, 3.6)
     current, voltage = data.train_x[0, :, 0], data.train_y[0]
     axis.scatter(current, voltage, s=5, alpha=0.4, color=CURVES[0], lw=0, label="1,000 measurements")
+    sign = "+" if intercept >= 0 else "−"
     ends = np.array([current.min(), current.max()])
-    axis.plot(ends, slope * ends + intercept, color=CURVES[3], label=f"V = {slope:.3f} I {intercept:+.3f}")
-    axis.set(
-        xlabel="current",
-        ylabel="voltage",
-        title=f"Ohm: errors of R {problem.resistance - slope:+.4f}, of b {-intercept:+.4f}",
+    axis.plot(
+        ends,
+        slope * ends + intercept,
+        color=CURVES[3],
+        label=f"fitted: V = {slope:.3f} I {sign} {abs(intercept):.3f}",
+    )
+    _set(
+        axis,
+        xlabel="current I",
+        ylabel="voltage V",
+        title=f"Ohm's law: R − estimate {problem.resistance - slope:.4f},"
+        f" b − estimate {-intercept:.4f}".replace("-", "−"),
     )
     axis.legend(fontsize=8, loc="upper left")
     return figure
 
 
-def _planck(fit: Fit, trained: Trained) -> Figure:
+def _draw_planck(fit: Fit, trained: Trained) -> Figure:
+    """Draw the measured radiance of the first seed and the fitted law between two known ones."""
     problem = fit.trial.problem
     data = problem.draw(0, 1)
     (temperature,) = trained.params[fit.trial][0]
-    figure, (axis,) = plain(5.8, 3.6)
+    figure, (axis,) = create_axes(5.8, 3.6)
     nanometres = WAVELENGTHS * 1e9
     for i, kelvin in enumerate((4000.0, 5000.0)):
         axis.plot(
@@ -202,7 +239,7 @@ def _planck(fit: Fit, trained: Trained) -> Figure:
         "o",
         ms=2.5,
         color=CURVES[0],
-        label="measured at 5020 K, × (1 + u)",
+        label="measured at 5020 K",
     )
     axis.plot(
         nanometres,
@@ -211,10 +248,11 @@ def _planck(fit: Fit, trained: Trained) -> Figure:
         label=f"fitted: {temperature:.1f} K",
     )
     axis.axvspan(300, 1300, color="#000000", alpha=0.04, lw=0)
-    axis.set(
-        xlabel="wavelength, nm (shaded: trained on)",
-        ylabel="radiance, W sr⁻¹ m⁻³",
-        title="Planck's law fitted by SGD",
+    _set(
+        axis,
+        xlabel="wavelength (nm), shaded: used for training",
+        ylabel="spectral radiance (W sr⁻¹ m⁻³)",
+        title="Planck's law, fitted by SGD",
     )
     axis.legend(fontsize=8)
     return figure

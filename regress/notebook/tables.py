@@ -1,4 +1,4 @@
-"""The table of the notebook's numbers: each printed number in its ensemble, the controls last."""
+"""Table of the notebook's printed numbers and their ensembles, the controls last."""
 
 from collections.abc import Iterable, Iterator, Sequence
 
@@ -7,7 +7,7 @@ from regress.report.tables import Block, Cell, Table
 
 
 def ensemble_blocks(rows: Sequence[Row], controls: Sequence[Row]) -> Iterator[Block]:
-    """Yield the table, and how many printed numbers lie inside their ensembles."""
+    """Yield the table, and a sentence on how many printed numbers lie inside their ensembles."""
     cells = [(*_cells(row), _verdict(row)) for row in rows]
     cells += [(*_cells(row), _control_verdict(row)) for row in controls]
     yield Table(
@@ -17,7 +17,7 @@ def ensemble_blocks(rows: Sequence[Row], controls: Sequence[Row]) -> Iterator[Bl
             "fit",
             "quantity",
             "notebook",
-            ".05 %",
+            "0.05 %",
             "median",
             "99.95 %",
             "not finite",
@@ -29,13 +29,13 @@ def ensemble_blocks(rows: Sequence[Row], controls: Sequence[Row]) -> Iterator[Bl
     yield f"{sum(verdicts)} of {len(verdicts)} printed numbers inside"
 
 
-def outside(rows: Iterable[Row]) -> list[Row]:
+def select_outside(rows: Iterable[Row]) -> list[Row]:
     """Return the printed numbers that lie outside their ensembles."""
     return [row for row in rows if row.inside is False]
 
 
-def undetected(controls: Iterable[Row]) -> list[Row]:
-    """Return the controls that do not lie outside, as they must."""
+def select_undetected(controls: Iterable[Row]) -> list[Row]:
+    """Return the controls that do not lie outside, though they must."""
     return [row for row in controls if row.inside is not False]
 
 
@@ -54,5 +54,5 @@ def _verdict(row: Row) -> Cell:
 
 def _control_verdict(row: Row) -> Cell:
     if row.inside is False:
-        return Cell("control: outside, as it must be")
+        return Cell("control: outside, as expected")
     return Cell("control: INSIDE, expected outside", is_failure=True)

@@ -1,4 +1,4 @@
-"""The final error by learning rate, a line for each order, beside what theory and references say."""
+"""Figure of the final error by learning rate, with the values of theory and reference estimators."""
 
 from collections.abc import Mapping, Sequence
 
@@ -9,9 +9,16 @@ from matplotlib.figure import Figure
 from regress.comparison import RelativeEfficiency
 from regress.metrics.summary import TrialSummary
 from regress.metrics.table import METRICS
-from regress.plots.grid import cells, grid, plain_log_axis
-from regress.plots.overlay import EDGES, Style, edges, in_legend, median, reference_styles
-from regress.plots.style import curve, label_axes, rule, side_legend, side_margin
+from regress.plots.grid import create_grid, format_log_axis, iterate_panels
+from regress.plots.overlay import (
+    EDGES,
+    Style,
+    legend_handles,
+    median_of_ranking,
+    reference_styles,
+    stability_edges,
+)
+from regress.plots.style import add_side_legend, curve_style, draw_grid_lines, label_axes, side_legend_width
 from regress.study import Study
 
 _THEORY: dict[str, Style] = {
@@ -20,74 +27,89 @@ _THEORY: dict[str, Style] = {
         "marker": "x",
         "ms": 6.5,
         "mew": 1.2,
-        "label": "theory: limit of the order, repeated",
+        "label": "theory: limit of the repeated order",
     },
-    "stationary_error": {"ls": ":", "lw": 1.6, "label": "theory: stationary root mean square"},
+    "stationary_error": {"ls": ":", "lw": 1.6, "label": "theory: stationary root mean square error"},
 }
-_BEYOND = 1e30  # past every frame
-_TICKS = 5  # learning rates up to which each has room for its number
-_BANDS = 3  # orders up to which their bands can be told apart
+_OFF_AXIS = 1e30  # beyond the limits of any axis
+_MAX_TICKS = 5  # learning rates up to which each gets a tick label
+_MAX_BANDS = 3  # orders up to which bands are drawn
 
 
-def error_by_lr(
+def draw_error_by_lr(
     study: Study, summaries: Sequence[TrialSummary], references: Sequence[RelativeEfficiency]
 ) -> Figure:
-    """Trials of one batch size and of that sigma with which the error is least."""
+    """Draw the trials of one batch size with the sigma of the best trial."""
     label = METRICS[study.problem.ranking].label
-    sigma = min(summaries, key=median).trial.sigma
+    sigma = min(summaries, key=median_of_ranking).trial.sigma
     shown = [s for s in summaries if s.trial.sigma == sigma]
-    lines = {str(order): curve(i, str(order)) for i, order in enumerate(study.orders)}
-    thin = reference_styles(references)
+    lines = {str(order): curve_style(i, str(order)) for i, order in enumerate(study.orders)}
+    reference_lines = reference_styles(references)
     theory = {} if study.problem.ranking != "param_error" else _THEORY
-    predicted = [
+    theory_lines = [
         style | {"color": "#444444"} for n, style in theory.items() if any(n in s.theory for s in shown)
     ]
     low, high = min(study.lrs) / 1.5, max(study.lrs) * 1.5
-    drawn = dict.fromkeys(name for s in shown for name, lr in edges([s]).items() if low <= lr <= high)
-    named = [*lines.values(), *thin.values(), *predicted, *(EDGES[name] for name in drawn)]
-    margin = side_margin(style["label"] for style in named)
-    title = f"{label} after {study.epochs} epochs, sigma {sigma:g}, median of {study.replicates} replicates"
-    figure, axes = grid(study, 2.5, 1.9, title, right=margin)
+    shown_edges = dict.fromkeys(
+        name for s in shown for name, lr in stability_edges([s]).items() if low <= lr <= high
+    )
+    named = [
+        *lines.values(),
+        *reference_lines.values(),
+        *theory_lines,
+        *(EDGES[name] for name in shown_edges),
+    ]
+    legend_width = side_legend_width(style["label"] for style in named)
+    has_bands = len(lines) <= _MAX_BANDS
+    title = (
+        f"{label} after {study.epochs} epochs, sigma {sigma:g}, median of {study.replicates} replicates"
+        + (", bands: 5–95 %" if has_bands else "")
+    )
+    figure, axes = create_grid(study, 2.5, 1.9, title, right=legend_width)
     axes[0, 0].set(xscale="log", yscale="log", xlim=(low, high))
-    _limits(axes[0, 0], study, [median(s) for s in shown], [row.median for row in references])
-    for contamination, loss, axis in cells(study, axes):
-        own = [s for s in shown if (str(s.trial.contamination), str(s.trial.loss)) == (contamination, loss)]
+    _scale_axes(
+        axes[0, 0], study, [median_of_ranking(s) for s in shown], [row.median for row in references]
+    )
+    for contamination, loss, axis in iterate_panels(study, axes):
+        of_panel = [
+            s for s in shown if (str(s.trial.contamination), str(s.trial.loss)) == (contamination, loss)
+        ]
         for row in references:
             if row.contamination == contamination and 0 < row.median < np.inf:
-                axis.axhline(row.median, **thin[row.estimator])
-        for name, lr in edges(own).items():
+                axis.axhline(row.median, **reference_lines[row.estimator])
+        for name, lr in stability_edges(of_panel).items():
             axis.axvline(lr, **EDGES[name])
         for order, style in lines.items():
-            lane = sorted((s for s in own if str(s.trial.order) == order), key=lambda s: s.trial.lr)
-            _draw(axis, lane, style, theory, has_band=len(lines) <= _BANDS)
-    rule(axes)
+            by_lr = sorted((s for s in of_panel if str(s.trial.order) == order), key=lambda s: s.trial.lr)
+            _draw_order(axis, by_lr, style, theory, has_band=has_bands)
+    draw_grid_lines(axes)
     label_axes(figure, "learning rate", label)
-    side_legend(figure, in_legend(named), margin)
+    add_side_legend(figure, legend_handles(named), legend_width)
     return figure
 
 
-def _draw(
-    axis: Axes, lane: Sequence[TrialSummary], style: Style, theory: Mapping[str, Style], *, has_band: bool
+def _draw_order(
+    axis: Axes, by_lr: Sequence[TrialSummary], style: Style, theory: Mapping[str, Style], *, has_band: bool
 ) -> None:
-    """One order's trials, by lr; where most replicates diverged there is none."""
-    lrs = [s.trial.lr for s in lane]
-    middle, low, high = np.array([s.ranked_by for s in lane]).T
-    axis.plot(lrs, np.where(np.isfinite(middle), middle, np.nan), **style)
+    """Draw one order's medians, band and theory by lr; diverged medians leave a gap."""
+    lrs = [s.trial.lr for s in by_lr]
+    median, low, high = np.array([s.ranked_by for s in by_lr]).T
+    axis.plot(lrs, np.where(np.isfinite(median), median, np.nan), **style)
     if has_band:
-        top = np.where(np.isfinite(high), high, _BEYOND)
-        axis.fill_between(lrs, low, top, where=np.isfinite(middle), color=style["color"], alpha=0.15, lw=0)
-    for name, look in theory.items():
-        said = [s.theory.get(name, np.nan) for s in lane]
-        if np.isfinite(said).any():
-            axis.plot(lrs, said, color=style["color"], **look)
+        top = np.where(np.isfinite(high), high, _OFF_AXIS)
+        axis.fill_between(lrs, low, top, where=np.isfinite(median), color=style["color"], alpha=0.15, lw=0)
+    for name, theory_style in theory.items():
+        predicted = [s.theory.get(name, np.nan) for s in by_lr]
+        if np.isfinite(predicted).any():
+            axis.plot(lrs, predicted, color=style["color"], **theory_style)
 
 
-def _limits(axis: Axes, study: Study, errors: Sequence[float], references: Sequence[float]) -> None:
-    """Errors that are finite, with half a decade of air, and plain numbers."""
+def _scale_axes(axis: Axes, study: Study, errors: Sequence[float], references: Sequence[float]) -> None:
+    """Set limits half a decade beyond the finite errors, and plain tick labels."""
     finite = [value for value in (*errors, *references) if 0 < value < np.inf]
     if finite:
         axis.set_ylim(min(finite) / 3, max(finite) * 3)
-    plain_log_axis(axis.xaxis)
-    plain_log_axis(axis.yaxis)
-    if len(study.lrs) <= _TICKS:
+    format_log_axis(axis.xaxis)
+    format_log_axis(axis.yaxis)
+    if len(study.lrs) <= _MAX_TICKS:
         axis.set_xticks(study.lrs)

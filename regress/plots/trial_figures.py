@@ -1,7 +1,7 @@
-"""One PNG a trial: loss and parameter error by epoch, the median over replicates and its 5-95 % band.
+"""One figure for each trial: loss and parameter error by epoch, median and 5-95 % band of the replicates.
 
-Laying out axes and text takes a figure twenty times longer than two curves do. So the axes are drawn
-once, their pixels kept, and for each trial restored under new curves (matplotlib calls this blitting).
+Axes and text take twenty times longer to draw than the curves. They are drawn once; for each trial their
+pixels are restored before new curves are drawn (matplotlib calls this blitting).
 """
 
 import io
@@ -36,88 +36,93 @@ _PANELS = (
 
 @dataclass(frozen=True)
 class Scales:
-    """The axes that all trials of a study share, so that they compare by eye."""
+    """The limits of the axes, which all trials of a study share."""
 
     epochs: int
     loss: Limits
     error: Limits
 
 
-def scales(summaries: Iterable[TrialSummary]) -> Scales:
-    """Axes that hold the medians of all trials of which most replicates did not diverge."""
-    every = tuple(summaries)
-    tame = [s for s in every if s.diverged_fraction < 0.5] or every
-    loss = [s.histories[name].median for s in tame for name in ("train_loss", "val_loss")]
+def shared_scales(summaries: Iterable[TrialSummary]) -> Scales:
+    """Return limits that hold the medians of all trials most of whose replicates did not diverge."""
+    trials = tuple(summaries)
+    finite = [s for s in trials if s.diverged_fraction < 0.5] or trials
+    losses = [s.histories[name].median for s in finite for name in ("train_loss", "val_loss")]
     return Scales(
-        epochs=len(every[0].histories["param_error"].median),
-        loss=_limits(loss),
-        error=_limits([s.histories["param_error"].median for s in tame]),
+        epochs=len(trials[0].histories["param_error"].median),
+        loss=_limits(losses),
+        error=_limits([s.histories["param_error"].median for s in finite]),
     )
 
 
-def trial_png(summary: TrialSummary, shared: Scales) -> bytes:
-    """The trial's figure on the study's scales; a curve that leaves them has left for good."""
-    return _canvas(shared, threading.get_ident()).draw(summary)
+def render_trial(summary: TrialSummary, scales: Scales) -> bytes:
+    """Return the trial's figure as a PNG file; curves may leave the scales."""
+    return _canvas(scales, threading.get_ident()).draw(summary)
 
 
-def trial_pngs(summaries: Sequence[TrialSummary], shared: Scales) -> tuple[bytes, ...]:
-    """The figures of several trials."""
-    return tuple(trial_png(summary, shared) for summary in summaries)
+def render_trials(summaries: Sequence[TrialSummary], scales: Scales) -> tuple[bytes, ...]:
+    """Return the figures of several trials as PNG files."""
+    return tuple(render_trial(summary, scales) for summary in summaries)
 
 
 def _limits(curves: list[Floats]) -> Limits:
+    """Return limits half a decade beyond the 0.5 % and 99.5 % quantiles of the curves' values."""
     values = np.concatenate(curves)
     values = values[np.isfinite(values) & (values > 0)]
     if not len(values):
         return 1e-3, 1e3
-    # Half a decade of air; the ends are those of all but the strangest one in two hundred.
     low, high = np.quantile(np.log10(values), (0.005, 0.995))
     return float(10 ** (low - 0.5)), float(10 ** (high + 0.5))
 
 
 @lru_cache(maxsize=4)
-def _canvas(shared: Scales, _thread: int) -> "_Canvas":
-    return _Canvas(shared)
+def _canvas(scales: Scales, _thread: int) -> "_Canvas":
+    return _Canvas(scales)
 
 
 class _Canvas:
-    """A drawn background and the artists that change; belongs to one thread."""
+    """A drawn background and the artists that change; each thread needs its own."""
 
-    def __init__(self, shared: Scales) -> None:
+    def __init__(self, scales: Scales) -> None:
         figure = Figure(figsize=(8.4, 3.4), dpi=100)
         self.canvas = FigureCanvasAgg(figure)
         axes = figure.subplots(1, 2)
-        figure.subplots_adjust(left=0.08, right=0.985, bottom=0.15, top=0.8, wspace=0.2)
-        self.epochs = np.arange(1, shared.epochs + 1)
-        self.outline = np.concatenate([self.epochs, self.epochs[::-1]])  # there and back
+        figure.subplots_adjust(left=0.08, right=0.985, bottom=0.15, top=0.8, wspace=0.24)
+        self.epochs = np.arange(1, scales.epochs + 1)
+        self.outline = np.concatenate([self.epochs, self.epochs[::-1]])  # of a band: forth and back
+        marker = "o" if scales.epochs == 1 else None  # a line of one point is invisible
         self.curves: dict[str, tuple[Axes, Any, Any]] = {}
-        for panel, limits, (ylabel, names) in zip(axes, (shared.loss, shared.error), _PANELS, strict=True):
+        for panel, limits, (ylabel, names) in zip(axes, (scales.loss, scales.error), _PANELS, strict=True):
             panel.set(xlabel="epoch", ylabel=ylabel, yscale="log", ylim=limits)
-            panel.set_xlim(1 - 0.02 * shared.epochs, shared.epochs + 0.02 * shared.epochs)
+            panel.set_xlim(1 - 0.02 * scales.epochs, scales.epochs + 0.02 * scales.epochs)
             panel.xaxis.set_major_locator(MaxNLocator(8, integer=True, min_n_ticks=1))
             panel.grid(alpha=0.25)
             handles = []
             for name, label in names.items():
                 color = CURVES[len(self.curves)]
-                (line,) = panel.plot([], [], color=color, animated=True)
+                (line,) = panel.plot([], [], color=color, marker=marker, animated=True)
                 band = panel.fill_between([], [], [], color=color, alpha=0.2, lw=0, animated=True)
                 handles.append(Line2D([], [], color=color, label=label))
                 self.curves[name] = panel, line, band
             panel.legend(handles=handles, loc="upper right", frameon=False, fontsize=8)
         self.canvas.draw()
         self.background = self.canvas.copy_from_bbox(figure.bbox)
-        self.middles = [_middle(panel, self.canvas) for panel in axes]
-        samples = {name: _sample(panel, shared.epochs) for name, (panel, _, _) in self.curves.items()}
+        self.centers = [_center(panel, self.canvas) for panel in axes]
+        samples = {
+            name: _sample(panel, scales.epochs, shift)
+            for (name, (panel, _, _)), shift in zip(self.curves.items(), (-1, 1, 0), strict=True)
+        }
         self.palette = _palette(self._paint(samples, "l2", "shuffled"))
 
     def draw(self, summary: TrialSummary) -> bytes:
+        """Return the trial's figure as a PNG file."""
         trial = summary.trial
         image = self._paint(
             summary.histories,
             f"{trial.loss}   lr {trial.lr:g}   sigma {trial.sigma:g}   batch {trial.batch_size}",
-            f"{trial.contamination} · {trial.order} · {_fate(summary)}",
+            f"{trial.contamination} · {trial.order} · {_describe_divergence(summary)}",
         )
-        # One byte a pixel from a fixed palette: a fifth of the time, half the file.
+        # With a fixed palette of one byte per pixel, a fifth of the time and half the file size.
         png = io.BytesIO()
         flat = image.quantize(palette=self.palette, dither=Image.Dither.NONE)
         flat.save(png, "png", compress_level=1)
@@ -127,32 +132,32 @@ class _Canvas:
         self.canvas.restore_region(self.background)
         is_empty = dict.fromkeys((panel for panel, _, _ in self.curves.values()), True)
         for name, (panel, line, band) in self.curves.items():
-            low_end, top = panel.get_ylim()
-            median, low, high = _drawable(histories[name], top)
+            bottom, top = panel.get_ylim()
+            median, low, high = _replace_infinities(histories[name], top)
             line.set_data(self.epochs, median)
-            # A band's own set_data finds its outline anew, thirty times more slowly.
+            # FillBetweenPolyCollection.set_data computes the outline, which is thirty times slower.
             band.set_verts([np.column_stack([self.outline, np.concatenate([low, high[::-1]])])])
             panel.draw_artist(band)
             panel.draw_artist(line)
-            is_empty[panel] &= not ((median >= low_end) & (median <= top)).any()
+            is_empty[panel] &= not ((median >= bottom) & (median <= top)).any()
         size = self.canvas.get_width_height()
         image = Image.frombytes("RGB", size, self.canvas.buffer_rgba(), "raw", "RGBX")
-        image.paste("#000000", (67, 12), _line(title, "DejaVuSans-Bold.ttf", 13))
-        image.paste("#555555", (67, 38), _line(note, "DejaVuSans.ttf", 12))
-        for (x, y), empty in zip(self.middles, is_empty.values(), strict=True):
-            if empty:
-                line = _line("beyond the study's scale", "DejaVuSans-Oblique.ttf", 13)
-                image.paste("#777777", (int(x - line.width / 2), int(y - line.height / 2)), line)
+        image.paste("#000000", (67, 12), _text_mask(title, "DejaVuSans-Bold.ttf", 13))
+        image.paste("#555555", (67, 38), _text_mask(note, "DejaVuSans.ttf", 12))
+        for (x, y), is_panel_empty in zip(self.centers, is_empty.values(), strict=True):
+            if is_panel_empty:
+                mask = _text_mask("outside the study's scale", "DejaVuSans-Oblique.ttf", 13)
+                image.paste("#777777", (int(x - mask.width / 2), int(y - mask.height / 2)), mask)
         return image
 
 
-@lru_cache(maxsize=1024)  # the trials of a study share most of their lines
-def _line(text: str, name: str, pixels: int) -> Image.Image:
-    """A line of text as a mask; Pillow sets one five times faster than matplotlib."""
-    font = _font(name, pixels)
-    line = Image.new("L", (int(font.getlength(text)) + 2, 2 * pixels))
-    ImageDraw.Draw(line).text((0, 0), text, 255, font)
-    return line
+@lru_cache(maxsize=1024)  # the trials of a study share most of their texts
+def _text_mask(text: str, font_name: str, pixels: int) -> Image.Image:
+    """Return a line of text as a mask; Pillow draws text five times faster than matplotlib."""
+    font = _font(font_name, pixels)
+    mask = Image.new("L", (int(font.getlength(text)) + 2, 2 * pixels))
+    ImageDraw.Draw(mask).text((0, 0), text, 255, font)
+    return mask
 
 
 @lru_cache
@@ -160,23 +165,25 @@ def _font(name: str, pixels: int) -> ImageFont.FreeTypeFont:
     return ImageFont.truetype(str(Path(get_data_path(), "fonts", "ttf", name)), pixels)
 
 
-def _middle(panel: Axes, canvas: FigureCanvasAgg) -> tuple[float, float]:
-    """The panel's middle in pixels from the image's upper left corner."""
+def _center(panel: Axes, canvas: FigureCanvasAgg) -> tuple[float, float]:
+    """Return the panel's center in pixels from the image's upper left corner."""
     box = panel.get_window_extent()
     return (box.x0 + box.x1) / 2, canvas.get_width_height()[1] - (box.y0 + box.y1) / 2
 
 
 def _palette(image: Image.Image) -> Image.Image:
-    """The commonest colours of an image, 256 at most, white among them as white.
+    """Return the most frequent colours of an image, at most 256, white included.
 
-    Pillow looks a colour up by its upper six bits: of colours that share them only the commonest is kept,
-    else white would come out as the grey of some letter's edge.
+    Pillow looks colours up by their upper six bits. Of colours that share them only the most frequent one
+    is kept; otherwise white would become the grey of some letter's edge.
     """
     red, green, blue = np.moveaxis(np.asarray(image, np.int64), -1, 0)
     packed, counts = np.unique(red << 16 | green << 8 | blue, return_counts=True)
-    common = packed[np.argsort(-counts, kind="stable")]
+    by_frequency = packed[np.argsort(-counts, kind="stable")]
     chosen: dict[tuple[int, ...], list[int]] = {}
-    for color in np.stack([common >> 16, common >> 8 & 255, common & 255], axis=1).tolist():
+    for color in np.stack(
+        [by_frequency >> 16, by_frequency >> 8 & 255, by_frequency & 255], axis=1
+    ).tolist():
         chosen.setdefault(tuple(value >> 2 for value in color), color)
     kept = [c for c in chosen.values() if c == [255, 255, 255] or min(c) < 248][:256]
     palette = Image.new("P", (1, 1))
@@ -184,30 +191,36 @@ def _palette(image: Image.Image) -> Image.Image:
     return palette
 
 
-def _sample(panel: Axes, epochs: int) -> Quantiles:
-    """A curve with a band through the panel's middle: all colours and their blends for the palette."""
-    low, high = np.log10(panel.get_ylim())
-    middle = np.full(epochs, 10 ** ((low + high) / 2))
-    return Quantiles(middle, middle / 2, middle * 2)
+def _sample(panel: Axes, epochs: int, shift: int) -> Quantiles:
+    """Return a curve and a band for the palette, moved by `shift` tenths of the panel's height.
+
+    The bands of two shifted curves overlap in part, so that each band's colour and their blend occur.
+    """
+    bottom, top = np.log10(panel.get_ylim())
+    height = top - bottom
+    median, low, high = (
+        np.full(epochs, 10 ** (bottom + (0.5 + 0.1 * shift + offset) * height))
+        for offset in (0.0, -0.2, 0.2)
+    )
+    return Quantiles(median, low, high)
 
 
-def _drawable(quantiles: Quantiles, top: float) -> tuple[Floats, Floats, Floats]:
-    """Curves without infinities: a band reaches past the frame where its upper edge is infinite."""
+def _replace_infinities(quantiles: Quantiles, top: float) -> tuple[Floats, Floats, Floats]:
+    """Return median, low and high; infinite medians become nan, infinite edges a value above `top`."""
     median, low, high = quantiles
-    gone = ~np.isfinite(median)
     above = 10 * top
     return (
-        np.where(gone, np.nan, median),
+        np.where(np.isfinite(median), median, np.nan),
         np.where(np.isfinite(low), low, above),
         np.where(np.isfinite(high), np.minimum(high, 1e300), above),
     )
 
 
-def _fate(summary: TrialSummary) -> str:
-    replicates = len(summary.diverged)
-    gone = int(summary.diverged.sum())
-    if not gone:
+def _describe_divergence(summary: TrialSummary) -> str:
+    """Return how many replicates diverged and the median step from which they were not finite."""
+    replicates, diverged = len(summary.diverged), int(summary.diverged.sum())
+    if not diverged:
         return f"{replicates} replicates, none diverged"
     step = summary.of_trial["first_nonfinite_step"]
-    where = f", not finite from step {step:g}" if np.isfinite(step) else ""
-    return f"{gone} of {replicates} replicates diverged{where}"
+    since = f", became non-finite at step {step:g} (median)" if np.isfinite(step) else ""
+    return f"{diverged} of {replicates} replicates diverged{since}"

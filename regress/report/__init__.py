@@ -1,1 +1,1 @@
-"""A study's outcome: typed records, their tables, and what renders them."""
+"""A study's outcome: typed records, their tables, and renderers of the tables."""

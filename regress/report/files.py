@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from regress.comparison import OrderEffect, RelativeEfficiency
 from regress.metrics.results import write_parquet
 from regress.metrics.summary import TrialSummary
-from regress.plots import study_plots
+from regress.plots import render_study_figures
 from regress.report.json import to_json
 from regress.report.study_result import StudyResult
 from regress.study import Study
@@ -36,7 +36,7 @@ def figure_files(
     efficiencies: Sequence[RelativeEfficiency],
 ) -> dict[str, bytes]:
     """Return the execution's figures by path."""
-    plots = study_plots(study, summaries, effects, efficiencies)
+    plots = render_study_figures(study, summaries, effects, efficiencies)
     return {f"plots/{name}": png for name, png in plots.items()}
 
 

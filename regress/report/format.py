@@ -1,4 +1,4 @@
-"""How numbers are printed: in the terminal, in Markdown and in HTML alike."""
+"""Number formats shared by terminal, Markdown and HTML."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""Renders tables as HTML, for Jupyter; every text is escaped."""
+"""Renders tables as HTML for Jupyter."""
 
 from collections.abc import Iterable
 from html import escape
@@ -7,7 +7,7 @@ from regress.report.tables import Block, Table
 
 
 def render_html(blocks: Iterable[Block]) -> str:
-    """Return the blocks as HTML."""
+    """Return the blocks as HTML, with all texts escaped."""
     return "".join(_table(block) if isinstance(block, Table) else _paragraph(block) for block in blocks)
 
 

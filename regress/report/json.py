@@ -1,4 +1,4 @@
-"""JSON, which has neither infinity nor nan: null stands for both."""
+"""JSON with null for infinity and nan, which JSON does not have."""
 
 import json
 import math

@@ -1,4 +1,4 @@
-"""The outcome of a study as typed records: what `regress run --json` and comparison.json hold."""
+"""The outcome of a study as typed records, the content of `regress run --json` and comparison.json."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
@@ -13,7 +13,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class PublishedRow:
-    """A published fit and the same fit made here."""
+    """A published fit and the same fit by a library."""
 
     fit: str
     parameters: tuple[str, ...]
@@ -35,7 +35,7 @@ class PublishedRow:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of a study; JSON's null, None here, stands for infinity."""
+    """The outcome of a study; None (null in JSON) stands for infinity."""
 
     study: str
     trials: int
@@ -72,7 +72,7 @@ class Outcome:
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> "Outcome":
-        """Return the recorded outcome; what an earlier version did not record is empty."""
+        """Return the recorded outcome; fields that an earlier version did not record are empty."""
         return cls(
             study=content["study"],
             trials=content.get("trials", 0),
@@ -87,7 +87,7 @@ class Outcome:
         )
 
     def as_json(self) -> dict[str, Any]:
-        """Return the contract's keys and values; infinite numbers are left for `to_json` to replace."""
+        """Return the content of comparison.json; `to_json` replaces its infinite numbers."""
         content: dict[str, Any] = _as_lists(asdict(self))
         if not self.published:
             del content["published"]

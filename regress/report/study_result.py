@@ -1,4 +1,4 @@
-"""The result of a study: its trials, what was compared, and tables and figures of them."""
+"""The result of a study: its trials, their comparison, and its tables and figures."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -97,7 +97,7 @@ class StudyResult:
 
     @cached_property
     def outcome(self) -> Outcome:
-        """What came of the study, as typed records."""
+        """The outcome of the study, as typed records."""
         return Outcome.of(self.study, self.comparison, self.efficiencies, self.published)
 
     @property

@@ -1,4 +1,4 @@
-"""The tables of an outcome: the same for terminal, Markdown and HTML, which only render them."""
+"""The tables of an outcome, from which terminal, Markdown and HTML are rendered."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -19,12 +19,16 @@ from regress.report.outcome import Outcome, PublishedRow
 STRONGEST = 8  # order effects in a table
 
 _SETTING = ("contamination", "loss", "lr", "sigma", "batch")
-_TEXT_COLUMNS = ("contamination", "loss", "order", "exercise", "fit", "quantity", "verdict", "by")
+_TEXT_COLUMNS = (
+    *("contamination", "loss", "order", "by"),
+    *("exercise", "fit", "quantity", "verdict"),
+    *("check", "reason", "control", "detected", "result", "environment", "recorded", "now"),
+)
 
 
 @dataclass(frozen=True)
 class Cell:
-    """A text, and whether it reports a failure."""
+    """A text of a table, and whether it reports a failure."""
 
     text: str
     is_failure: bool = False
@@ -32,7 +36,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Table:
-    """A titled table of texts."""
+    """A table of texts with a title and a note."""
 
     title: str
     columns: tuple[str, ...]
@@ -40,7 +44,7 @@ class Table:
     note: str = ""
 
     def is_text(self, column: str) -> bool:
-        """Whether the column holds words, not numbers."""
+        """Return whether the column holds words rather than numbers."""
         return column in _TEXT_COLUMNS
 
 
@@ -48,7 +52,7 @@ Block = Table | str
 
 
 def outcome_blocks(outcome: Outcome) -> Iterator[Block]:
-    """Yield the tables and sentences that tell what came of a study."""
+    """Yield the tables and sentences of a study's outcome."""
     yield from best_blocks(outcome)
     yield from _reference_blocks(outcome)
     yield from _divergence_blocks(outcome.diverged)
@@ -58,7 +62,7 @@ def outcome_blocks(outcome: Outcome) -> Iterator[Block]:
 
 
 def description_blocks(outcome: Outcome) -> Iterator[Block]:
-    """Yield what fits at the head of a page: the best trials, divergence, order effects."""
+    """Yield a summary for the head of a page: the best trials, divergence, order effects."""
     yield from best_blocks(outcome)
     yield from _divergence_blocks(outcome.diverged)
     yield from _order_blocks(outcome.orders)
@@ -69,7 +73,7 @@ def best_blocks(outcome: Outcome) -> Iterator[Block]:
     if outcome.best:
         yield _best_table(outcome.best, outcome.replicates)
     else:
-        yield "All trials that are ranked diverged."
+        yield "All trials in the ranking diverged."
 
 
 def _best_table(rows: Sequence[BestRow], replicates: int) -> Table:
@@ -111,12 +115,12 @@ def _reference_blocks(outcome: Outcome) -> Iterator[Block]:
         rows=tuple(table_rows),
         note="vs: the estimator's mean squared error over the best trial's; above 1 the trial is closer",
     )
-    yield from (_missing_fits(row) for row in rows if row.converged < 1)
+    yield from (_describe_missing_fits(row) for row in rows if row.converged < 1)
 
 
-def _missing_fits(row: RelativeEfficiency) -> str:
-    share = f"{1 - row.converged:.0%}"
-    return f"{row.estimator} has no fit in {share} of the replicates under {row.contamination}."
+def _describe_missing_fits(row: RelativeEfficiency) -> str:
+    fraction = f"{1 - row.converged:.0%}"
+    return f"{row.estimator} has no fit in {fraction} of the replicates under {row.contamination}."
 
 
 def _divergence_blocks(rows: Sequence[Diverged]) -> Iterator[Block]:
@@ -168,23 +172,24 @@ def _order_blocks(effects: Sequence[OrderEffect]) -> Iterator[Block]:
 
 def _published_table(rows: Sequence[PublishedRow]) -> Table:
     agreeing = sum(row.agrees for row in rows)
-    lines = []
+    table_rows = []
     for row in rows:
         deviation = Cell(f"{row.deviation:.{1 if row.agrees else 2}g}", is_failure=not row.agrees)
         published = [f"{value:.5f}" for value in row.published]
-        here = [f"{value:.5f}" for value in row.here]
-        lines += [
+        library = [f"{value:.5f}" for value in row.here]
+        table_rows += [
             _cells(row.fit, row.source, *published, _scale(row.published_scale), "", ""),
             (
-                *_cells("", row.library, *here, _scale(row.scale)),
+                *_cells("", row.library, *library, _scale(row.scale)),
                 deviation,
                 Cell(f"{row.tolerance:g}"),
             ),
         ]
     return Table(
-        title=f"Published fits to the whole table and the same made here: {agreeing} of {len(rows)} agree",
+        title="Published fits to the whole table, and the same fits by this program:"
+        f" {agreeing} of {len(rows)} agree",
         columns=("fit", "by", *rows[0].parameters, "scale", "deviation", "allowed"),
-        rows=tuple(lines),
+        rows=tuple(table_rows),
     )
 
 

@@ -1,1 +1,1 @@
-"""Recorded executions, trained again: do their numbers still hold?"""
+"""Reruns: retraining recorded executions and checking whether their numbers still hold."""

@@ -1,55 +1,51 @@
-"""Two recorded executions apart: study, environment, code, outcome."""
+"""Differences between two recorded executions: study, environment, code, outcome and rows."""
 
 from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
 from regress.report.outcome import Outcome
-from regress.rerun.bits import differences
-from regress.rerun.environment_changes import changed_files, changes
-from regress.rerun.recorded import Record
+from regress.rerun.bits import compare_bits
+from regress.rerun.environment_changes import diff_environments, find_changed_files
+from regress.rerun.recorded import RecordedExecution
 from regress.rerun.rows import align
 
-Side = tuple[Record, Outcome]
 
+def diff_executions(
+    executions: tuple[RecordedExecution, RecordedExecution], outcomes: tuple[Outcome, Outcome]
+) -> dict[str, Any]:
+    """Return the differences between two executions as the content of `regress diff --json`.
 
-def apart(one: Side, other: Side) -> dict[str, Any]:
-    """What differs, each thing by name with its two values; the rows of the trials that both have."""
-    (record_a, outcome_a), (record_b, outcome_b) = one, other
-    pairs = align(record_a.rows, record_b.rows)
-    found = differences(record_a.rows, record_b.rows, pairs, record_a.study.dtype)
-    alone = found.table["columns"].str.startswith("only ")
-    shared = sorted({*record_a.rows.keys.trial} & {*record_b.rows.keys.trial})
-    first = found.first if not alone.any() else None
+    Differing values of study, environment and outcome are pairs by name. Rows are compared for the
+    trials that both executions have.
+    """
+    left, right = executions
+    differences = compare_bits(left.rows, right.rows, align(left.rows, right.rows), left.study.dtype)
+    table = differences.table
+    is_unpaired = table["columns"].str.startswith("only ")
+    shared = sorted({*left.rows.keys.trial} & {*right.rows.keys.trial})
+    first = differences.first if not is_unpaired.any() else None
+    environment = diff_environments(left.environment, right.environment)
     return {
-        "runs": [record_a.run_id, record_b.run_id],
-        "study": _fields(record_a, record_b),
-        "environment": {k: list(v) for k, v in changes(record_a.environment, record_b.environment).items()},
-        "changed_files": changed_files(record_a.environment, record_b.environment),
-        "outcome": _outcomes(outcome_a, outcome_b),
-        "trials": [int(record.rows.keys.trial.nunique()) for record in (record_a, record_b)],
+        "runs": [left.run_id, right.run_id],
+        "study": _unequal_values(*(execution.study.model_dump(mode="json") for execution in executions)),
+        "environment": {name: list(change) for name, change in environment.items()},
+        "changed_files": find_changed_files(left.environment, right.environment),
+        "outcome": _unequal_values(*map(_summarise_outcome, outcomes)),
+        "trials": [int(execution.rows.keys.trial.nunique()) for execution in executions],
         "shared_trials": len(shared),
-        "differing_trials": int(found.table.trial[~alone & found.table.trial.isin(shared)].nunique()),
+        "differing_trials": int(table.trial[~is_unpaired & table.trial.isin(shared)].nunique()),
         "first_difference": asdict(first) if first else None,
     }
 
 
-def _fields(one: Record, other: Record) -> dict[str, list[Any]]:
-    fields = [record.study.model_dump(mode="json") for record in (one, other)]
-    return _unequal(*fields)
+def _unequal_values(left: Mapping[str, Any], right: Mapping[str, Any]) -> dict[str, list[Any]]:
+    names = dict.fromkeys([*left, *right])
+    return {name: [left.get(name), right.get(name)] for name in names if left.get(name) != right.get(name)}
 
 
-def _outcomes(one: Outcome, other: Outcome) -> dict[str, list[Any]]:
-    """Return the winner of each contamination and the number of diverged trials, where they differ."""
-    return _unequal(_headline(one), _headline(other))
-
-
-def _unequal(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, list[Any]]:
-    names = dict.fromkeys([*one, *other])
-    return {name: [one.get(name), other.get(name)] for name in names if one.get(name) != other.get(name)}
-
-
-def _headline(outcome: Outcome) -> dict[str, Any]:
+def _summarise_outcome(outcome: Outcome) -> dict[str, Any]:
+    """Return the best trial of each contamination and the number of diverged trials."""
     best = {
         f"best under {row.contamination}": f"{row.median:.6g}"
         f" ({row.loss}, {row.lr:g}, {row.sigma:g}, {row.batch_size})"

@@ -1,4 +1,4 @@
-"""What is held against a rerun."""
+"""The recorded execution that a rerun is compared with."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,12 +9,12 @@ from regress.study import Study
 
 
 @dataclass(frozen=True)
-class Record:
-    """What an execution left: its study, its rows of results.parquet, its environment."""
+class RecordedExecution:
+    """An execution's study, rows of results.parquet and environment, as recorded."""
 
     run_id: str
     experiment_id: str
     study: Study
     rows: Rows
     environment: Mapping[str, Any]
-    hours_since_last: float | None  # since the last verdict on it
+    hours_since_last: float | None  # since the last verdict on it; None if there is none

@@ -1,4 +1,4 @@
-"""A study trained again from its fields alone: no cache, no spool, nothing that an execution has left."""
+"""Retrains a study from its fields alone: no cache, no checkpoint, no other file of the execution."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -9,19 +9,20 @@ import pyarrow as pa
 from regress.pipeline.run import run_shard
 from regress.pipeline.steps import EvaluatedShard
 from regress.problems import Data
-from regress.rerun.rows import Rows, rows
+from regress.rerun.rows import Rows, parse_rows
 from regress.study import Dtype, Study
 from regress.study.shards import Shard
 
-# Philox is keyed by the seed: any other one opens other streams. This one is nobody's with_next_seed.
-_FRESH = 2**63
+# Philox is keyed by the seed: any other seed gives other streams. The control `seed + 1` needs another one.
+_SEED_OFFSET = 2**63
 
 
 @dataclass(frozen=True)
 class Perturbation:
-    """Returns its data as they are; others change something on purpose."""
+    """The identity; subclasses change the training data on purpose."""
 
     def __call__(self, data: Data) -> Data:
+        """Return the perturbed data."""
         return data
 
 
@@ -30,11 +31,12 @@ UNPERTURBED = Perturbation()
 
 @dataclass(frozen=True)
 class OneRowPerturbation(Perturbation):
-    """The features of one training row of each replicate, the one farthest out, times `factor`."""
+    """Multiplies the features of one training row of each replicate, the farthest out, by `factor`."""
 
     factor: float
 
     def __call__(self, data: Data) -> Data:
+        """Return the perturbed data."""
         x = data.train_x.copy()
         farthest = np.abs(x).max(axis=-1).argmax(axis=-1)
         x[np.arange(len(x)), farthest] *= self.factor
@@ -43,39 +45,47 @@ class OneRowPerturbation(Perturbation):
 
 @dataclass(frozen=True)
 class RoundingPerturbation(Perturbation):
-    """Every feature off by one rounding of `dtype`: what another order of additions might do."""
+    """Multiplies every feature by 1 + eps of `dtype`, as much as another order of additions may change."""
 
     dtype: Dtype
 
     def __call__(self, data: Data) -> Data:
+        """Return the perturbed data."""
         return replace(data, train_x=data.train_x * (1 + float(np.finfo(self.dtype).eps)))
 
 
-def retrain(shard: Shard, clean: Data, alter: Perturbation = UNPERTURBED) -> EvaluatedShard:
-    """What `shard` leaves; `clean` are its problem's rows, `alter` is done to the contaminated ones."""
-    return run_shard(shard, clean, alter)
+def retrain(shard: Shard, clean: Data, perturbation: Perturbation = UNPERTURBED) -> EvaluatedShard:
+    """Train and evaluate `shard` on the problem's rows `clean`, perturbed after contamination."""
+    return run_shard(shard, clean, perturbation)
 
 
-def with_seed(study: Study, replicates: int) -> Study:
-    """The same study under another seed."""
-    return study.model_copy(update={"seed": (study.seed + _FRESH) % 2**64, "replicates": replicates})
+def with_fresh_seed(study: Study, replicates: int) -> Study:
+    """Return the study with an independent seed, the same for every rerun, and `replicates` replicates."""
+    return study.model_copy(update={"seed": (study.seed + _SEED_OFFSET) % 2**64, "replicates": replicates})
 
 
 def with_next_seed(study: Study) -> Study:
-    """The same study under the next seed."""
+    """Return the study with its seed plus 1."""
     return study.model_copy(update={"seed": (study.seed + 1) % 2**64})
 
 
-def faster(study: Study, factor: float) -> Study:
-    """The same study with every learning rate times `factor`."""
+def scale_lrs(study: Study, factor: float) -> Study:
+    """Return the study with every learning rate multiplied by `factor`."""
     return study.model_copy(update={"lrs": tuple(lr * factor for lr in study.lrs)})
 
 
-def results(study: Study, evaluated: Sequence[EvaluatedShard], changed: Study | None = None) -> Rows:
-    """The rows of shards of `study`; those of a `changed` one go under the digests of `study`'s trials."""
-    found = rows(pa.concat_tables([shard.table for shard in evaluated]), study.problem.model.parameters)
-    if changed is None:
-        return found
-    pairs = zip(changed.trials, study.trials, strict=True)
-    names = {theirs.digest: ours.digest for theirs, ours in pairs}
-    return replace(found, keys=found.keys.assign(trial=found.keys.trial.map(names)))
+def collect_rows(
+    study: Study, evaluated: Sequence[EvaluatedShard], changed_study: Study | None = None
+) -> Rows:
+    """Return the rows of evaluated shards of `study`.
+
+    If the shards are those of a `changed_study`, its trials get the digests of `study`'s trials.
+    """
+    rows = parse_rows(
+        pa.concat_tables([shard.table for shard in evaluated]), study.problem.model.parameters
+    )
+    if changed_study is None:
+        return rows
+    pairs = zip(changed_study.trials, study.trials, strict=True)
+    digests = {changed.digest: original.digest for changed, original in pairs}
+    return replace(rows, keys=rows.keys.assign(trial=rows.keys.trial.map(digests)))

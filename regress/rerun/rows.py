@@ -1,4 +1,4 @@
-"""`results.parquet` as arrays, and which rows of two such files are of the same lane at the same epoch."""
+"""The rows of `results.parquet` as arrays, and the alignment of two such files."""
 
 from dataclasses import dataclass
 
@@ -19,7 +19,7 @@ KEYS = ["trial", "epoch", "replicate"]
 
 @dataclass(frozen=True)
 class Rows:
-    """N rows: whose they are, and their numbers; what is null in the file is nan."""
+    """N rows of `results.parquet`: their keys and their numbers; null in the file is nan here."""
 
     keys: pd.DataFrame  # trial, epoch, replicate
     params: Floats  # (N, P), in the user's units
@@ -29,39 +29,42 @@ class Rows:
     first_nonfinite_step: Floats  # (N,)
 
     def __len__(self) -> int:
+        """Return the number of rows."""
         return len(self.keys)
 
     @property
     def columns(self) -> dict[str, Floats]:
-        """All that is a floating-point number, by name."""
+        """The floating-point columns (N,) by name."""
         params = {f"params[{i}]": column for i, column in enumerate(self.params.T)}
         return {**params, **self.metrics}
 
     def errors(self, epoch: int) -> dict[str, Floats]:
-        """The parameter error (R,) of each trial after `epoch`, +inf where a lane had diverged."""
-        here = (self.keys.epoch == epoch).to_numpy()
+        """Return the parameter errors (R,) of each trial after `epoch`, +inf for diverged models."""
+        is_epoch = (self.keys.epoch == epoch).to_numpy()
         error = self.metrics["param_error"]
-        shown = np.where(self.diverged | np.isnan(error), np.inf, error)
-        places = self.keys[here].groupby("trial").indices
-        return {str(trial): shown[here][own] for trial, own in places.items()}
+        error = np.where(self.diverged | np.isnan(error), np.inf, error)[is_epoch]
+        indices = self.keys[is_epoch].groupby("trial").indices
+        return {str(trial): error[trial_indices] for trial, trial_indices in indices.items()}
 
 
 @dataclass(frozen=True)
 class Pairs:
-    """Rows of two files: those of the same lane and epoch, M, and the keys that only one of them has."""
+    """Indices of the M rows that two files share, and the keys that only one of them has."""
 
-    recorded: NDArray[np.intp]  # (M,) places in the one file, by trial, epoch and replicate
-    again: NDArray[np.intp]  # (M,) in the other
+    recorded: NDArray[np.intp]  # (M,), by trial, epoch and replicate
+    retrained: NDArray[np.intp]  # (M,), in the same order
     only_recorded: pd.DataFrame
-    only_again: pd.DataFrame
-
-    @property
-    def is_complete(self) -> bool:
-        return not len(self.only_recorded) and not len(self.only_again)
+    only_retrained: pd.DataFrame
 
 
-def rows(table: pa.Table, parameters: int) -> Rows:
-    """A table with the columns of results.parquet as arrays; raises InputError where it has others."""
+def parse_rows(table: pa.Table, parameters: int) -> Rows:
+    """Return a table with the columns of `results.parquet` as arrays.
+
+    Raises
+    ------
+    InputError
+        The columns or the number of parameters are others.
+    """
     schema = results_schema()
     try:
         table = table.select(schema.names).cast(schema).combine_chunks()
@@ -84,20 +87,23 @@ def rows(table: pa.Table, parameters: int) -> Rows:
     )
 
 
-def align(recorded: Rows, again: Rows) -> Pairs:
-    """The rows of the same trial, epoch and replicate; of a row that is there twice the second is alone."""
-    placed = [_placed(one) for one in (recorded, again)]
+def align(recorded: Rows, retrained: Rows) -> Pairs:
+    """Pair the rows of the same trial, epoch and replicate; repeated keys pair by their position."""
     keys = [*KEYS, "copy"]
-    joined = placed[0].merge(placed[1], on=keys, how="outer", suffixes=("", "_again")).sort_values(keys)
-    both = joined.dropna()
+    joined = _indexed_keys(recorded).merge(
+        _indexed_keys(retrained), on=keys, how="outer", suffixes=("", "_retrained")
+    )
+    joined = joined.sort_values(keys)
+    paired = joined.dropna()
     return Pairs(
-        recorded=both["place"].to_numpy(np.intp),
-        again=both["place_again"].to_numpy(np.intp),
-        only_recorded=joined.loc[joined["place_again"].isna(), KEYS],
-        only_again=joined.loc[joined["place"].isna(), KEYS],
+        recorded=paired["index"].to_numpy(np.intp),
+        retrained=paired["index_retrained"].to_numpy(np.intp),
+        only_recorded=joined.loc[joined["index_retrained"].isna(), KEYS],
+        only_retrained=joined.loc[joined["index"].isna(), KEYS],
     )
 
 
-def _placed(rows: Rows) -> pd.DataFrame:
+def _indexed_keys(rows: Rows) -> pd.DataFrame:
+    """Return the keys with each row's index and a count of earlier rows with the same key."""
     copy = rows.keys.groupby(KEYS, sort=False).cumcount()
-    return rows.keys.assign(copy=copy, place=np.arange(len(rows)))
+    return rows.keys.assign(copy=copy, index=np.arange(len(rows)))

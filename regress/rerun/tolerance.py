@@ -1,11 +1,11 @@
-"""Within tolerance: are the numbers the same but for rounding, where rounding alone does not move them?
+"""Comparison within a tolerance, for trials whose numbers rounding alone does not move as far.
 
-A trial beyond its edge of stability turns a rounding error into another path: of the default study,
-trained by other vector instructions, one trial in twelve ends a thousandth or more apart. Nothing can be
-said of such a trial's numbers one by one, only of their distribution. Which those are is measured: the
-study is trained once more with every feature off by one rounding. Losses whose derivative jumps at 0 are
-left out, too: on which side a residual of almost 0 falls is up to rounding, now and then, and one such
-fall in a thousand steps is not to be found by trying.
+Beyond its edge of stability a trial amplifies a rounding error until its path is another: of the default
+study, trained with other vector instructions, one trial in twelve ends with a relative difference of a
+thousandth or more. The numbers of such a trial can only be compared as a distribution. The study is
+retrained with every feature changed by one rounding to measure which trials these are. Losses whose
+derivative jumps at 0 are left out, too: rounding occasionally decides on which side of 0 a residual falls,
+once in a thousand steps, which a single perturbed run may miss.
 """
 
 from dataclasses import dataclass
@@ -24,8 +24,8 @@ Floats = NDArray[np.float64]
 class Tolerance:
     """|recorded - retrained| <= atol + rtol * scale.
 
-    The scale of a metric is its size; that of a parameter, and of the parameter error, which is a
-    difference of parameters, is the size of the lane's largest parameter, if that is more.
+    The scale of a metric is its size. For parameters, and for the parameter error as a difference of
+    parameters, it is at least the size of the model's largest parameter.
     """
 
     rtol: float
@@ -36,68 +36,72 @@ TOLERANCES: dict[Dtype, Tolerance] = {
     "float32": Tolerance(rtol=1e-4, atol=1e-5),
     "float64": Tolerance(rtol=1e-9, atol=1e-10),
 }
-_MARGIN = 10.0  # a trial is left out when one rounding moves it by more than a tenth of the tolerance
+_MARGIN = 10.0  # a trial is left out if one rounding moves it by more than a tenth of the tolerance
 
 
 @dataclass(frozen=True)
 class Deviations:
-    """How many tolerances each trial is off, at most; which trials one rounding moves as far."""
+    """Each trial's largest deviation in units of the tolerance, and the trials left out of the check."""
 
     by_trial: dict[str, float]
     left_out: frozenset[str]
 
     @property
-    def judged(self) -> dict[str, float]:
-        return {trial: off for trial, off in self.by_trial.items() if trial not in self.left_out}
+    def checked(self) -> dict[str, float]:
+        """The deviations of the trials that are not left out."""
+        return {
+            trial: deviation for trial, deviation in self.by_trial.items() if trial not in self.left_out
+        }
 
     @property
-    def most(self) -> float:
-        return max(self.judged.values(), default=0.0)
+    def largest(self) -> float:
+        """The largest deviation of a checked trial; 0 if there is none."""
+        return max(self.checked.values(), default=0.0)
 
 
-def deviations(recorded: Rows, again: Rows, pairs: Pairs, dtype: Dtype) -> dict[str, float]:
-    """The largest |recorded - retrained| of each trial, in tolerances; infinite where rows are missing.
+def measure_deviations(recorded: Rows, retrained: Rows, pairs: Pairs, dtype: Dtype) -> dict[str, float]:
+    """Return each trial's largest |recorded - retrained| in units of the tolerance.
 
-    Lanes that diverged are compared by their flag alone.
+    Infinite where rows are missing or only one of the two models diverged; 0 where both diverged.
     """
     tolerance = TOLERANCES[dtype]
-    one, other = pairs.recorded, pairs.again
-    gone, gone_again = recorded.diverged[one], again.diverged[other]
-    finite = ~gone & ~gone_again
-    off = np.where(gone != gone_again, np.inf, 0.0)
+    left, right = pairs.recorded, pairs.retrained
+    left_diverged, right_diverged = recorded.diverged[left], retrained.diverged[right]
+    are_finite = ~left_diverged & ~right_diverged
+    deviation = np.where(left_diverged != right_diverged, np.inf, 0.0)
 
-    def measure(a: Floats, b: Floats, scale: Floats) -> None:
+    def update(a: Floats, b: Floats, scale: Floats) -> None:
         with np.errstate(invalid="ignore", over="ignore"):
-            far = np.abs(a - b) / (tolerance.atol + tolerance.rtol * scale)
-        same = (a == b) | (np.isnan(a) & np.isnan(b))
-        far = np.where(same, 0.0, np.where(np.isnan(far), np.inf, far))
-        np.maximum(off, np.where(finite, far, 0.0), out=off)
+            ratio = np.abs(a - b) / (tolerance.atol + tolerance.rtol * scale)
+        are_equal = (a == b) | (np.isnan(a) & np.isnan(b))
+        ratio = np.where(are_equal, 0.0, np.where(np.isnan(ratio), np.inf, ratio))
+        np.maximum(deviation, np.where(are_finite, ratio, 0.0), out=deviation)
 
-    size = np.abs(recorded.params[one]).max(axis=1)
-    for a, b in zip(recorded.params[one].T, again.params[other].T, strict=True):
-        measure(a, b, size)
+    largest_param = np.abs(recorded.params[left]).max(axis=1)
+    for a, b in zip(recorded.params[left].T, retrained.params[right].T, strict=True):
+        update(a, b, largest_param)
     for name in history_names():
-        a, b = recorded.metrics[name][one], again.metrics[name][other]
-        measure(a, b, np.maximum(np.abs(a), size) if METRICS[name].unit == "parameters" else np.abs(a))
-    trials = recorded.keys.trial.iloc[one]
-    by_trial = dict.fromkeys([*pairs.only_recorded.trial, *pairs.only_again.trial], np.inf)
-    worst = {str(name): float(value) for name, value in _worst(trials.to_numpy(), off).items()}
-    return worst | by_trial
+        a, b = recorded.metrics[name][left], retrained.metrics[name][right]
+        is_distance = METRICS[name].unit == "parameters"
+        update(a, b, np.maximum(np.abs(a), largest_param) if is_distance else np.abs(a))
+    trials = recorded.keys.trial.iloc[left].to_numpy()
+    incomplete = dict.fromkeys([*pairs.only_recorded.trial, *pairs.only_retrained.trial], np.inf)
+    return _max_by_trial(trials, deviation) | incomplete
 
 
-def sensitive(retrained: Rows, rounded: Rows, pairs: Pairs, dtype: Dtype) -> frozenset[str]:
-    """The trials that one rounding moves by a tenth of the tolerance."""
-    off = deviations(retrained, rounded, pairs, dtype)
-    return frozenset(trial for trial, value in off.items() if value * _MARGIN > 1)
+def find_sensitive_trials(retrained: Rows, perturbed: Rows, pairs: Pairs, dtype: Dtype) -> frozenset[str]:
+    """Return the trials that one rounding moves by more than a tenth of the tolerance."""
+    deviations = measure_deviations(retrained, perturbed, pairs, dtype)
+    return frozenset(trial for trial, deviation in deviations.items() if deviation * _MARGIN > 1)
 
 
-def jumping(study: Study) -> frozenset[str]:
-    """The trials whose gradient jumps where a residual passes 0."""
+def find_discontinuous_trials(study: Study) -> frozenset[str]:
+    """Return the trials whose loss has a derivative that jumps at a residual of 0."""
     return frozenset(trial.digest for trial in study.trials if not trial.loss.has_continuous_psi)
 
 
-def _worst(trials: NDArray[np.object_], off: Floats) -> dict[str, float]:
-    names, place = np.unique(trials.astype(str), return_inverse=True)
-    most = np.zeros(len(names))
-    np.maximum.at(most, place, off)
-    return dict(zip(names.tolist(), most.tolist(), strict=True))
+def _max_by_trial(trials: NDArray[np.object_], deviation: Floats) -> dict[str, float]:
+    names, indices = np.unique(trials.astype(str), return_inverse=True)
+    largest = np.zeros(len(names))
+    np.maximum.at(largest, indices, deviation)
+    return dict(zip(names.tolist(), largest.tolist(), strict=True))

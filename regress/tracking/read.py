@@ -20,8 +20,8 @@ from regress.metrics.summary import QUANTILES
 from regress.metrics.table import METRICS, history_names
 from regress.problems import Table
 from regress.report.outcome import Outcome
-from regress.rerun.recorded import Record
-from regress.rerun.rows import rows as as_rows
+from regress.rerun.recorded import RecordedExecution
+from regress.rerun.rows import parse_rows
 from regress.study import Study
 from regress.study.trial_filter import Fields, sort_trials
 from regress.tracking.mlflow_internals import MLFLOW_PARENT_RUN_ID, local_artifact_folder
@@ -104,7 +104,7 @@ def pin_baseline(store: Store, execution: Run) -> None:
     store.client.set_tag(run_id, BASELINE, "true")
 
 
-def read_record(store: Store, execution: Run) -> Record:
+def read_record(store: Store, execution: Run) -> RecordedExecution:
     """Return the study, the rows of results and the environment of an execution.
 
     Raises
@@ -119,7 +119,7 @@ def read_record(store: Store, execution: Run) -> Record:
     except (pa.ArrowException, OSError) as error:
         raise _unreadable(execution, "results.parquet", str(error)) from None
     try:
-        rows = as_rows(table, study.problem.model.parameters)
+        rows = parse_rows(table, study.problem.model.parameters)
     except InputError as error:
         raise _unreadable(execution, "results.parquet", str(error)) from None
     try:
@@ -130,7 +130,7 @@ def read_record(store: Store, execution: Run) -> Record:
         raise _unreadable(execution, "environment.json", "it is not an object")
     tags = execution.data.tags
     environment["code"] = tags.get("regress.code", environment.get("code"))
-    return Record(
+    return RecordedExecution(
         execution.info.run_id,
         execution.info.experiment_id,
         study,

@@ -11,9 +11,11 @@ import pandas as pd
 from mlflow.entities import Run
 
 from regress.report.json import to_json
-from regress.rerun.drift_figure import drift_plot
-from regress.rerun.recorded import Record
-from regress.rerun.verdict import Report, Verdict, markdown
+from regress.report.markdown import render_markdown
+from regress.rerun.drift_figure import render_drift
+from regress.rerun.recorded import RecordedExecution
+from regress.rerun.verdict import RerunReport, Verdict
+from regress.rerun.verdict_tables import verdict_blocks
 from regress.tracking.mlflow_internals import MLFLOW_RUN_NOTE
 from regress.tracking.read import REPRODUCES, VERDICT_AT
 from regress.tracking.record import TAG_LIMIT, Execution, finish_execution, log_files, open_run
@@ -41,7 +43,9 @@ class RecordedRerun:
 
 
 @retry_on_disconnect
-def begin_rerun(store: Store, record: Record, user: str, tags: Mapping[str, str]) -> Execution:
+def begin_rerun(
+    store: Store, execution: RecordedExecution, user: str, tags: Mapping[str, str]
+) -> Execution:
     """Start the rerun's run, in the experiment of the execution that it repeats.
 
     Raises
@@ -49,12 +53,12 @@ def begin_rerun(store: Store, record: Record, user: str, tags: Mapping[str, str]
     ServiceLost
         The store cannot be reached, or a disk is full.
     """
-    name = f"rerun of {record.study.name}"
-    reproduces = {REPRODUCES: record.run_id}
-    return open_run(store, record.experiment_id, name, "rerun", user, {**reproduces, **tags})
+    name = f"rerun of {execution.study.name}"
+    reproduces = {REPRODUCES: execution.run_id}
+    return open_run(store, execution.experiment_id, name, "rerun", user, {**reproduces, **tags})
 
 
-def finish_rerun(rerun: Execution, report: Report, environment: bytes, seconds: float) -> None:
+def finish_rerun(rerun: Execution, report: RerunReport, environment: bytes, seconds: float) -> None:
     """Record the verdict and the differences as artifacts, metrics, description and tags; close the run.
 
     Raises
@@ -63,7 +67,7 @@ def finish_rerun(rerun: Execution, report: Report, environment: bytes, seconds: 
         The store cannot be reached, or a disk is full.
     """
     client, address = rerun.store.client, rerun.store.run_address(rerun.experiment_id, report.run_id)
-    text = markdown(report, address)
+    text = render_markdown(verdict_blocks(report, address))
     content = to_json({"rerun_id": rerun.run_id, **report.as_json()})
     log_files(
         rerun,
@@ -71,7 +75,7 @@ def finish_rerun(rerun: Execution, report: Report, environment: bytes, seconds: 
     )
     log_files(rerun, _difference_files(report))
     at = datetime.now(UTC).isoformat(timespec="seconds")
-    verdicts = json.dumps({name: finding.verdict for name, finding in report.findings.items()})
+    verdicts = json.dumps({name: check.verdict for name, check in report.checks.items()})
     tags = {VERDICT: report.verdict, "regress.verdicts": verdicts, MLFLOW_RUN_NOTE: text[:TAG_LIMIT]}
     for name, value in tags.items():
         retry_on_disconnect(client.set_tag)(rerun.run_id, name, value)
@@ -110,7 +114,7 @@ def _recorded_rerun(run: Run, names: Mapping[str, str]) -> RecordedRerun:
     )
 
 
-def _difference_files(report: Report) -> dict[str, bytes]:
+def _difference_files(report: RerunReport) -> dict[str, bytes]:
     """Return files on differences: the p of each trial, the rows that differ, and their figure."""
     labels = {trial.digest: trial.label for trial in report.study.trials}
     shifts = pd.DataFrame([vars(shift) for shift in report.shifts])
@@ -122,18 +126,18 @@ def _difference_files(report: Report) -> dict[str, bytes]:
         table = report.differences.table
         table = table.assign(label=table["trial"].map(labels))
         files["differences.parquet"] = table.to_parquet(index=False)
-        files["plots/drift.png"] = drift_plot(report.study, report.differences, report.shifts)
+        files["plots/drift.png"] = render_drift(report.study, report.differences, report.shifts)
     return files
 
 
-def _metrics(report: Report, seconds: float) -> dict[str, float]:
+def _metrics(report: RerunReport, seconds: float) -> dict[str, float]:
     """Return the rerun's finite metrics, which MLflow shows over time."""
-    most = report.differences.most
+    most = report.differences.max_ulps
     values = {
         "holds": float(report.verdict == Verdict.HOLDS),
         "differing_rows": float(report.differences.count),
         "max_ulps": float("nan") if most is None else float(most),
-        "tolerances_off": report.deviations.most,
+        "tolerances_off": report.deviations.largest,
         "trials_left_out": float(len(report.deviations.left_out)),
         "least_p_holm": min((shift.p_holm for shift in report.shifts), default=float("nan")),
         "controls_failed": float(sum(not control.ok for control in report.controls)),

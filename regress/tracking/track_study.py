@@ -9,7 +9,7 @@ from regress.pipeline.refit import refit, winner
 from regress.pipeline.run import run
 from regress.pipeline.steps import EvaluatedShard
 from regress.pipeline.submit import Progress, ignore_progress, run_directly
-from regress.plots import scales, trial_pngs
+from regress.plots import render_trials, shared_scales
 from regress.report.files import figure_files, outcome_files
 from regress.report.study_result import StudyResult
 from regress.study import Study
@@ -28,7 +28,7 @@ from regress.tracking.record import (
 from regress.tracking.reference_runs import log_references
 from regress.tracking.store import Store
 from regress.tracking.unfinished import find_unfinished
-from regress.tracking.view import present
+from regress.tracking.view import publish_view
 
 
 def track_study(
@@ -50,10 +50,10 @@ def track_study(
     checkpoints = checkpoint_folder(execution.run_id)
 
     def log_trials(shards: Sequence[EvaluatedShard]) -> None:
-        shared = scales(summary for shard in shards for summary in shard.summaries)
+        shared = shared_scales(summary for shard in shards for summary in shard.summaries)
         for shard in shards:
             if not is_recorded(execution, shard):
-                log_shard(execution, shard, trial_pngs(shard.summaries, shared))
+                log_shard(execution, shard, render_trials(shard.summaries, shared))
             progress("trials", len(shard.summaries))
 
     with hold_lease(store.client, execution.run_id), aborted_on_error(execution):
@@ -76,4 +76,4 @@ def _log_result(execution: Execution, result: StudyResult) -> None:
         fitted = None if trial is None else refit(trial)
         if fitted is not None:
             log_champion(execution, study.name, fitted)
-    present(execution, study, result.outcome)
+    publish_view(execution, study, result.outcome)

@@ -1,7 +1,7 @@
-"""How an execution shows itself in MLflow's pages: a preset view of its trials, and a description.
+"""An execution's pages in MLflow: a preset view that compares its trials, and a description of its run.
 
-MLflow opens a view that somebody shared from a tag of the experiment, `mlflow.sharedViewState.KEY`, which
-holds the page's state as JSON. The state here was read off 3.17's own and is tried in a browser by a test.
+MLflow stores a shared view in a tag of the experiment, `mlflow.sharedViewState.KEY`, as the page's state in
+JSON. The state below follows MLflow 3.17; a test opens it in a browser.
 """
 
 import json
@@ -27,37 +27,43 @@ from regress.tracking.record import Execution
 from regress.tracking.retry import retry_on_disconnect
 from regress.tracking.store import Store
 
-KEPT = 5  # views an experiment: the newest of ours
+MAX_VIEWS = 5  # of this program in an experiment: the newest
 PAGE = 100  # runs that MLflow's page loads at once
-SLOW = 500  # runs on the page from which on it gets slow
-_SHARED = "mlflow.sharedViewState."
-_OURS = f"{_SHARED}regress-"
+SLOW = 500  # runs beyond which the page is slow
+_TAG_PREFIX = "mlflow.sharedViewState."  # of all shared views
+_KEY_PREFIX = "regress-"  # of this program's views
 _AXES = ("loss", "lr", "sigma", "order", "contamination")
-_ROWS = 8  # of each table in the description
+_MAX_ROWS = 8  # of each table in the description
 _NOTE_LIMIT = 8000  # characters of a tag's value
 
 
 @retry_on_disconnect
-def present(execution: Execution, study: Study, outcome: Outcome) -> None:
-    """Gives the execution its view and its description, and removes the views that newer ones replace."""
+def publish_view(execution: Execution, study: Study, outcome: Outcome) -> None:
+    """Write the execution's view and description, and delete the oldest views.
+
+    Raises
+    ------
+    ServiceLost
+        The store cannot be reached, or a disk is full.
+    """
     client, experiment_id, run_id = execution.store.client, execution.experiment_id, execution.run_id
     state = json.dumps(view_state(study, run_id), separators=(",", ":"))
-    client.set_experiment_tag(experiment_id, _OURS + run_id, state)
-    client.set_tag(run_id, MLFLOW_RUN_NOTE, description(outcome, _view_page(experiment_id, run_id)))
-    _prune(execution.store, experiment_id, run_id)
+    client.set_experiment_tag(experiment_id, _view_tag(run_id), state)
+    client.set_tag(run_id, MLFLOW_RUN_NOTE, render_description(outcome, _view_page(experiment_id, run_id)))
+    _delete_old_views(execution.store, experiment_id, run_id)
 
 
-def way(store: Store, experiment_id: str, run_id: str) -> str:
-    """The address of an execution's view, or of its run where the view is no longer kept."""
-    if _OURS + run_id in store.client.get_experiment(experiment_id).tags:
+def comparison_url(store: Store, experiment_id: str, run_id: str) -> str:
+    """Return the address of an execution's view, or of its run if the view has been deleted."""
+    if _view_tag(run_id) in store.client.get_experiment(experiment_id).tags:
         return f"{store.ui}/{_view_page(experiment_id, run_id)}"
     return store.run_address(experiment_id, run_id)
 
 
 def view_state(study: Study, run_id: str) -> dict[str, Any]:
-    """What MLflow's page is to show: only the trials of the execution `run_id`, the best first.
+    """Return the state of MLflow's page that shows only the trials of the execution `run_id`, best first.
 
-    Sorted by a metric the page lists child runs without their parents, which would hide them.
+    Sorted by a metric, the page lists child runs without their parents, which are collapsed otherwise.
     """
     metric = final_metric(study.problem.ranking)
     axes = [*_AXES, *(["batch_size"] if len(study.batch_sizes) > 1 else [])]
@@ -79,41 +85,46 @@ def view_state(study: Study, run_id: str) -> dict[str, Any]:
         "compareRunSections": [
             _section("settings", "Settings against final error", columns=1, cardHeight=400),
             _section("error", "Error by lr, sigma, epoch", columns=2),
-            # Where the page puts a chart of each metric that has none.
+            # The page adds charts of all other metrics to this section.
             _section("metrics", "Model metrics", display=False),
         ],
         "compareRunCharts": _charts(study, axes, metric),
     }
 
 
-def description(outcome: Outcome, view_page: str) -> str:
+def render_description(outcome: Outcome, view_page: str) -> str:
     """Return the outcome in Markdown for the head of the run's page, with a link to its view."""
-    link = f"[Compare its {outcome.trials:,} trials]({view_page}){_caveat(outcome.trials)}.\n\n"
-    text = link + render_markdown(description_blocks(outcome), most_rows=_ROWS)
+    link = f"[Compare its {outcome.trials:,} trials]({view_page}){_page_limits(outcome.trials)}.\n\n"
+    text = link + render_markdown(description_blocks(outcome), most_rows=_MAX_ROWS)
     return text[:_NOTE_LIMIT].rsplit("\n", 1)[0]
 
 
 def _metric_columns(ranking: str) -> list[str]:
-    """Return the metric that ranks, and those that are listed beside it."""
-    others = {metric.final_name for metric in METRICS.values() if metric.ranks}
-    return [ranking, *(name for name in listed_names() if name not in others)]
+    """Return the metric that ranks the trials, and the other listed metrics."""
+    ranking_metrics = {metric.final_name for metric in METRICS.values() if metric.ranks}
+    return [ranking, *(name for name in listed_names() if name not in ranking_metrics)]
 
 
-def _caveat(trials: int) -> str:
+def _page_limits(trials: int) -> str:
+    """Return a note on how many trials MLflow's page shows."""
     if trials <= PAGE:
         return ""
-    slow = f", and gets slow past some {SLOW}: `plots/` has them all" if trials > SLOW else ""
-    return f": the page opens on the best {PAGE}, loads more below its list{slow}"
+    slow = f", and is slow with more than {SLOW} (`plots/` shows all)" if trials > SLOW else ""
+    return f": the page opens with the best {PAGE} and loads more at the end of its list{slow}"
 
 
 def _view_page(experiment_id: str, run_id: str) -> str:
-    """The view's page inside MLflow: what stands behind the address of its server."""
-    query = f"{_share_key(run_id)}compareRunsMode=CHART&workflowType=machine_learning"
+    """Return the address of the view's page, relative to that of MLflow's server."""
+    query = f"{_share_parameter(run_id)}compareRunsMode=CHART&workflowType=machine_learning"
     return f"#/experiments/{experiment_id}/runs?{query}"
 
 
-def _share_key(run_id: str) -> str:
-    return f"viewStateShareKey={_OURS.removeprefix(_SHARED)}{run_id}&"
+def _view_tag(run_id: str) -> str:
+    return f"{_TAG_PREFIX}{_KEY_PREFIX}{run_id}"
+
+
+def _share_parameter(run_id: str) -> str:
+    return f"viewStateShareKey={_KEY_PREFIX}{run_id}&"
 
 
 def _chart(kind: str, section: str, **settings: Any) -> dict[str, Any]:
@@ -148,34 +159,37 @@ def _section(uuid: str, name: str, display: bool = True, **settings: int) -> dic
     return {"uuid": uuid, "name": name, "display": display, **fixed, **settings}
 
 
-def _prune(store: Store, experiment_id: str, latest: str) -> None:
-    """Deletes our views but the `latest` and the next newest ones; other people's have other keys."""
+def _delete_old_views(store: Store, experiment_id: str, latest: str) -> None:
+    """Delete this program's views except that of `latest` and the next newest ones."""
     tags = store.client.get_experiment(experiment_id).tags
-    ours = [key.removeprefix(_OURS) for key in tags if key.startswith(_OURS)]
-    others = [run_id for run_id in ours if run_id != latest]
-    for run_id in sorted(others, key=lambda run_id: _started(store, run_id), reverse=True)[KEPT - 1 :]:
-        with _unless_gone():  # another execution prunes too
-            store.client.delete_experiment_tag(experiment_id, _OURS + run_id)
-        with _unless_gone():
-            _unlink(store.client.get_run(run_id), store)
+    prefix = _view_tag("")
+    run_ids = [tag.removeprefix(prefix) for tag in tags if tag.startswith(prefix)]
+    older = [run_id for run_id in run_ids if run_id != latest]
+    newest_first = sorted(older, key=lambda run_id: _start_time(store, run_id), reverse=True)
+    for run_id in newest_first[MAX_VIEWS - 1 :]:
+        with _ignore_missing():  # another execution may have deleted it
+            store.client.delete_experiment_tag(experiment_id, _view_tag(run_id))
+        with _ignore_missing():
+            _remove_link(store.client.get_run(run_id), store)
 
 
-def _unlink(run: Run, store: Store) -> None:
-    """Lets a description's link lead to the plain list of runs, its view being gone."""
-    note, key = run.data.tags.get(MLFLOW_RUN_NOTE, ""), _share_key(run.info.run_id)
-    if key in note and run.info.lifecycle_stage == LifecycleStage.ACTIVE:
-        store.client.set_tag(run.info.run_id, MLFLOW_RUN_NOTE, note.replace(key, ""))
+def _remove_link(run: Run, store: Store) -> None:
+    """Replace the link to a deleted view in a description by one to the list of runs."""
+    note, parameter = run.data.tags.get(MLFLOW_RUN_NOTE, ""), _share_parameter(run.info.run_id)
+    if parameter in note and run.info.lifecycle_stage == LifecycleStage.ACTIVE:
+        store.client.set_tag(run.info.run_id, MLFLOW_RUN_NOTE, note.replace(parameter, ""))
 
 
-def _started(store: Store, run_id: str) -> int:
-    """When a run began, in milliseconds; 0 where it is gone."""
-    with _unless_gone():
+def _start_time(store: Store, run_id: str) -> int:
+    """Return the run's start time in milliseconds; 0 if the run does not exist."""
+    with _ignore_missing():
         return int(store.client.get_run(run_id).info.start_time)
     return 0
 
 
 @contextmanager
-def _unless_gone() -> Iterator[None]:
+def _ignore_missing() -> Iterator[None]:
+    """Ignore that a run or a tag does not exist."""
     try:
         yield
     except MlflowException as error:

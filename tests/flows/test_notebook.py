@@ -14,14 +14,14 @@ pytestmark = pytest.mark.usefixtures("prefect_server")
 
 
 @pytest.fixture
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Only the exercises of three epochs."""
-    chosen = ("absolute loss", "ohm", "tail batch")
-    monkeypatch.setattr(notebook, "EXERCISES", tuple(e for e in notebook.EXERCISES if e.name in chosen))
+def quick_exercises(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep only exercises of three epochs."""
+    kept = ("absolute loss", "ohm", "tail batch")
+    monkeypatch.setattr(notebook, "EXERCISES", tuple(e for e in notebook.EXERCISES if e.name in kept))
 
 
-def test_all_numbers_inside_and_the_control_outside_exit_0(
-    workplace: Path, quick: None, capsys: pytest.CaptureFixture[str]
+def test_the_command_exits_0_if_all_numbers_are_inside_and_the_control_is_outside(
+    workplace: Path, quick_exercises: None, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert execute(["notebook", "--replicates", "400", "--json", "out.json"]) == 0
     printed = capsys.readouterr().out
@@ -42,7 +42,10 @@ def test_all_numbers_inside_and_the_control_outside_exit_0(
 
 
 def test_a_changed_number_exits_1(
-    workplace: Path, quick: None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    workplace: Path,
+    quick_exercises: None,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     ohm = next(e for e in notebook.EXERCISES if e.name == "ohm")
     wrong = replace(ohm, fits=(replace(ohm.fits[0], printed=(3.010, -0.0321)),))
@@ -52,7 +55,10 @@ def test_a_changed_number_exits_1(
 
 
 def test_a_control_inside_exits_1(
-    workplace: Path, quick: None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    workplace: Path,
+    quick_exercises: None,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     absolute = next(e for e in notebook.EXERCISES if e.name == "absolute loss")
     monkeypatch.setattr(notebook, "CONTROL", replace(absolute, fits=absolute.fits[:1]))

@@ -1,4 +1,4 @@
-"""Recorded executions trained again, through the real flow and the command, against a real store."""
+"""Reruns of recorded executions, through the real flow and the command, against a real store."""
 
 import io
 import json
@@ -27,7 +27,7 @@ from regress.study.load import load
 from regress.tracking.record import begin_execution, finish_execution, log_files, log_study
 from regress.tracking.store import open_store
 from tests.flows.test_resume import failing
-from tests.helpers import execute as trained
+from tests.helpers import execute as run_shards
 from tests.processors import another_processor, plain, python
 
 pytestmark = pytest.mark.usefixtures("prefect_server")
@@ -36,7 +36,7 @@ Edit = Callable[[bytes], bytes]
 
 
 def recorded(study: Study, edits: Mapping[str, Edit | None] | None = None) -> str:
-    """The run id of an execution of `study` with its files edited; one for None is left out."""
+    """Return the run id of an execution of `study` with edited files; None deletes the file."""
     store = open_store()
     execution = begin_execution(store, study, "somebody", {})
     log_study(execution, study)
@@ -60,23 +60,26 @@ def recorded(study: Study, edits: Mapping[str, Edit | None] | None = None) -> st
 
 
 def results(study: Study) -> bytes:
-    return write_parquet([shard.table for shard in trained(study)])
+    return write_parquet([shard.table for shard in run_shards(study)])
 
 
 def rerun(run: str) -> dict[str, Any]:
+    """Return the flow's outcome, whether or not the numbers hold."""
     try:
         outcome = reproduce(run)
-    except NotReproduced as failed:
-        outcome = failed.outcome
+    except NotReproduced as error:
+        outcome = error.outcome
     assert isinstance(outcome, dict)
     return outcome
 
 
-def one_ulp_up(place: int, column: str = "param_error") -> Edit:
+def one_ulp_up(row: int, column: str = "param_error") -> Edit:
+    """Return an edit that raises one number by one ULP."""
+
     def edit(content: bytes) -> bytes:
         table = pq.read_table(io.BytesIO(content))
         values = table[column].to_numpy().copy()
-        values[place] = np.nextafter(values[place], np.inf)
+        values[row] = np.nextafter(values[row], np.inf)
         table = table.set_column(table.schema.get_field_index(column), column, pa.array(values))
         buffer = io.BytesIO()
         pq.write_table(table, buffer)
@@ -89,7 +92,7 @@ def with_fields(**fields: object) -> Edit:
     return lambda content: yaml.safe_dump(yaml.safe_load(content) | fields).encode()
 
 
-def test_an_execution_holds_and_both_runs_say_so(
+def test_an_execution_holds_and_both_runs_are_tagged(
     workplace: Path, small_study: Study, capsys: pytest.CaptureFixture[str]
 ) -> None:
     executed = robustness(small_study)
@@ -103,29 +106,29 @@ def test_an_execution_holds_and_both_runs_say_so(
     assert [control["ok"] for control in outcome["controls"]] == [True] * 5
     assert outcome["first_difference"] is None
     assert outcome["environment"] == {}
-    assert "5 controls came out as they must" in shown
+    assert "All 5 controls came out as expected" in shown
 
     client = MlflowClient()
     tags = client.get_run(run_id).data.tags
     assert (tags["regress.verdict"], tags["regress.rerun"]) == ("HOLDS", outcome["rerun_id"])
-    again = client.get_run(outcome["rerun_id"])
-    assert again.info.status == "FINISHED"
-    assert again.info.experiment_id == executed["experiment_id"]
-    assert again.data.tags["regress.kind"] == "rerun"
-    assert again.data.tags["regress.reproduces"] == run_id
-    assert "| bits | HOLDS |" in again.data.tags["mlflow.note.content"]
-    assert again.data.metrics["holds"] == 1
+    rerun_run = client.get_run(outcome["rerun_id"])
+    assert rerun_run.info.status == "FINISHED"
+    assert rerun_run.info.experiment_id == executed["experiment_id"]
+    assert rerun_run.data.tags["regress.kind"] == "rerun"
+    assert rerun_run.data.tags["regress.reproduces"] == run_id
+    assert "| bits | HOLDS |" in rerun_run.data.tags["mlflow.note.content"]
+    assert rerun_run.data.metrics["holds"] == 1
     files = {file.path for file in client.list_artifacts(outcome["rerun_id"])}
     assert files == {"verdict.json", "verdict.md", "environment.json", "statistics.parquet"}
-    # nothing beside it: a rerun tracks no trial and registers no model
+    # A rerun tracks no trial and registers no model.
     assert len(client.search_runs([executed["experiment_id"]], "tags.`regress.kind` = 'study'")) == 1
     assert not client.search_registered_models()
 
     assert execute(["reproduce", "--history", "--json", "history.json"]) == 0
     assert "✓" in capsys.readouterr().out
-    (past,) = json.loads(Path("history.json").read_text())
-    assert past["reproduces"] == run_id
-    assert past["verdict"] == "HOLDS"
+    (recorded_rerun,) = json.loads(Path("history.json").read_text())
+    assert recorded_rerun["reproduces"] == run_id
+    assert recorded_rerun["verdict"] == "HOLDS"
 
 
 def test_bits_hold_across_threads_and_an_interruption(
@@ -147,7 +150,7 @@ def test_bits_hold_across_threads_and_an_interruption(
 
 def test_bits_hold_on_another_processor(workplace: Path, small_study: Study) -> None:
     run_id = recorded(small_study)
-    done = subprocess.run(
+    completed = subprocess.run(
         python("from flows.cli.main import main; main()", "reproduce", run_id, "--json", "verdict.json"),
         cwd=workplace,
         env=another_processor(
@@ -159,18 +162,18 @@ def test_bits_hold_on_another_processor(workplace: Path, small_study: Study) -> 
         timeout=300,
         check=False,
     )
-    assert done.returncode == 0, done.stderr
+    assert completed.returncode == 0, completed.stderr
     outcome = json.loads(Path("verdict.json").read_text())
     assert outcome["verdicts"]["bits"] == "HOLDS"
-    assert outcome["reasons"]["bits"] == "96 rows, bit for bit, on another processor"
+    assert outcome["reasons"]["bits"] == "all 96 rows are equal bit for bit, on another processor"
     assert set(outcome["environment"]) >= {"switches"}
     assert "NUMBA_CPU_NAME=generic" in outcome["environment"]["switches"][1]
 
 
-def test_one_ulp_in_the_record_is_drift_and_named(workplace: Path, small_study: Study) -> None:
+def test_one_ulp_in_the_record_is_drift(workplace: Path, small_study: Study) -> None:
     table = pq.read_table(io.BytesIO(results(small_study)))
-    place = 37
-    run_id = recorded(small_study, {"results.parquet": one_ulp_up(place)})
+    index = 37
+    run_id = recorded(small_study, {"results.parquet": one_ulp_up(index)})
     outcome = rerun(run_id)
     assert outcome["verdicts"] == {
         "bits": "DRIFTED",
@@ -179,7 +182,7 @@ def test_one_ulp_in_the_record_is_drift_and_named(workplace: Path, small_study: 
         "oracle": "HOLDS",
     }
     assert outcome["verdict"] == "DRIFTED"
-    row = table.slice(place, 1).to_pylist()[0]
+    row = table.slice(index, 1).to_pylist()[0]
     assert outcome["first_difference"] == {
         **{name: row[name] for name in ("trial", "epoch", "replicate")},
         "ulps": 1,
@@ -188,18 +191,18 @@ def test_one_ulp_in_the_record_is_drift_and_named(workplace: Path, small_study: 
     assert client.get_run(run_id).data.tags["regress.verdict"] == "DRIFTED"
     png = Path(client.download_artifacts(outcome["rerun_id"], "plots/drift.png"))
     assert len(Image.open(png).convert("RGB").getcolors(1 << 20)) > 20
-    found = pq.read_table(client.download_artifacts(outcome["rerun_id"], "differences.parquet"))
-    assert found.num_rows == 1
-    assert found["columns"].to_pylist() == ["param_error"]
+    differences = pq.read_table(client.download_artifacts(outcome["rerun_id"], "differences.parquet"))
+    assert differences.num_rows == 1
+    assert differences["columns"].to_pylist() == ["param_error"]
 
 
 def test_another_stream_of_random_numbers_is_drift(
     workplace: Path, small_study: Study, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run_id = recorded(small_study)
-    real = streams.random_words
+    original = streams.random_words
     monkeypatch.setattr(
-        streams, "random_words", lambda n, seed, purpose, *rest: real(n, seed, purpose + "!", *rest)
+        streams, "random_words", lambda n, seed, purpose, *rest: original(n, seed, purpose + "!", *rest)
     )
     outcome = rerun(run_id)
     assert outcome["verdicts"]["bits"] == outcome["verdicts"]["tolerance"] == "DRIFTED"
@@ -213,19 +216,19 @@ def test_another_learning_rate_in_the_recorded_study_is_drift(workplace: Path, s
     assert outcome["first_difference"]["ulps"] is None
 
 
-def test_a_trainer_of_twice_the_learning_rate_is_found_by_all_three(
+def test_a_trainer_with_doubled_learning_rates_is_drift_in_all_three_checks(
     workplace: Path, small_study: Study, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run_id = recorded(small_study)
     from regress.pipeline import steps
 
-    real = steps.Lane
-    monkeypatch.setattr(steps, "Lane", lambda loss, lr: real(loss, 2 * lr))
+    original = steps.Lane
+    monkeypatch.setattr(steps, "Lane", lambda loss, lr: original(loss, 2 * lr))
     verdicts = rerun(run_id)["verdicts"]
     assert {verdicts[name] for name in ("bits", "tolerance", "statistics")} == {"DRIFTED"}
 
 
-def test_where_the_environment_is_another_bits_are_not_asked(
+def test_bits_are_not_checked_in_another_environment(
     workplace: Path, small_study: Study, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def older(content: bytes) -> bytes:
@@ -245,11 +248,11 @@ def test_where_the_environment_is_another_bits_are_not_asked(
     assert "2.12.0" in capsys.readouterr().out
 
 
-def test_a_trainer_that_ignores_the_seed_proves_nothing(
+def test_a_trainer_that_ignores_the_seed_is_inconclusive(
     workplace: Path, small_study: Study, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = streams.random_words
-    monkeypatch.setattr(streams, "random_words", lambda n, seed, *rest: real(n, 0, *rest))
+    original = streams.random_words
+    monkeypatch.setattr(streams, "random_words", lambda n, seed, *rest: original(n, 0, *rest))
     recorded(small_study)
     assert execute(["reproduce", "latest", "--json", "out.json"]) == 3
     outcome = json.loads(Path("out.json").read_text())
@@ -258,7 +261,7 @@ def test_a_trainer_that_ignores_the_seed_proves_nothing(
     assert {"name": "bits: seed + 1", "caught": False, "ok": False} in outcome["controls"]
 
 
-def test_drift_ends_the_command_with_1_and_the_flow_run_failed(workplace: Path, small_study: Study) -> None:
+def test_drift_makes_the_command_exit_1_and_the_flow_run_fail(workplace: Path, small_study: Study) -> None:
     run_id = recorded(small_study, {"results.parquet": one_ulp_up(0)})
     assert execute(["reproduce", run_id]) == 1
     state = reproduce(run_id, return_state=True)
@@ -275,26 +278,26 @@ def test_drift_ends_the_command_with_1_and_the_flow_run_failed(workplace: Path, 
     assert "/runs/" in artifacts["rerun"]
 
 
-def test_baseline_reruns_that_of_every_experiment(workplace: Path, small_study: Study) -> None:
+def test_baseline_reruns_the_baseline_of_every_experiment(workplace: Path, small_study: Study) -> None:
     first = recorded(small_study)
     recorded(small_study)
     pinned = recorded(small_study)
-    one = load("ohm", ["name=other", "lrs=.003,.03", "epochs=2"])
-    other = recorded(one, {"results.parquet": one_ulp_up(0)})
-    assert {row["run_id"] for row in rerun("baseline")["reruns"]} == {first, other}
+    ohm = load("ohm", ["name=other", "lrs=.003,.03", "epochs=2"])
+    ohm_run = recorded(ohm, {"results.parquet": one_ulp_up(0)})
+    assert {row["run_id"] for row in rerun("baseline")["reruns"]} == {first, ohm_run}
     assert execute(["baseline", pinned]) == 0
     assert execute(["baseline", first]) == 0
     assert execute(["baseline", pinned]) == 0
     outcome = rerun("baseline")
-    assert {row["run_id"] for row in outcome["reruns"]} == {pinned, other}
-    assert outcome["run_id"] == other
+    assert {row["run_id"] for row in outcome["reruns"]} == {pinned, ohm_run}
+    assert outcome["run_id"] == ohm_run
     assert outcome["verdict"] == "DRIFTED"
     client = MlflowClient()
     assert "regress.baseline" not in client.get_run(first).data.tags
-    assert client.get_run(other).data.tags["regress.verdict"] == "DRIFTED"
+    assert client.get_run(ohm_run).data.tags["regress.verdict"] == "DRIFTED"
 
 
-def test_a_missed_night_is_told(workplace: Path, small_study: Study) -> None:
+def test_a_missed_night_is_reported(workplace: Path, small_study: Study) -> None:
     run_id = recorded(small_study)
     MlflowClient().set_tag(run_id, "regress.verdict_at", "2026-01-01T03:00:00+00:00")
     outcome = rerun(run_id)
@@ -314,7 +317,7 @@ BAD_RECORDS: dict[str, tuple[dict[str, Edit | None], str]] = {
         "its columns are not those of a study's results",
     ),
     "a damaged environment": ({"environment.json": lambda c: c[:50]}, "environment.json of"),
-    "a study that is none": ({"study.yaml": lambda c: NOT_A_STUDY}, "not a mapping"),
+    "no mapping": ({"study.yaml": lambda c: NOT_A_STUDY}, "not a mapping"),
     "a newer study": (
         {"study.yaml": with_fields(momentum=0.9)},
         "by a newer version: its study has momentum",
@@ -330,15 +333,15 @@ def other_columns() -> bytes:
 
 
 def refused(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
-    """The one sentence with which a command line is refused; nothing was begun."""
+    """Return the sentence with which a command line is refused; no rerun may have begun."""
     capsys.readouterr()
     assert execute(arguments) == 2
     sentence = capsys.readouterr().err
     assert sentence.startswith("regress: ")
     assert sentence.count("\n") == 1
     client = MlflowClient()
-    every = [experiment.experiment_id for experiment in client.search_experiments()]
-    assert not client.search_runs(every, "tags.`regress.kind` = 'rerun'")
+    experiment_ids = [experiment.experiment_id for experiment in client.search_experiments()]
+    assert not client.search_runs(experiment_ids, "tags.`regress.kind` = 'rerun'")
     return sentence
 
 
@@ -365,7 +368,7 @@ def test_runs_that_are_no_executions_are_bad_input(
     assert "is deleted" in refused(["reproduce", unfinished.run_id], capsys)
 
 
-def test_a_table_that_is_gone_or_has_changed_is_bad_input(
+def test_a_missing_or_changed_table_is_bad_input(
     workplace: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     rows = [f"{x},{3 * x + x % 7}" for x in range(40)]
@@ -378,10 +381,10 @@ def test_a_table_that_is_gone_or_has_changed_is_bad_input(
     run_id = recorded(study)
     assert rerun(run_id)["verdicts"]["bits"] == "HOLDS"
     client = MlflowClient()
-    (again,) = client.search_runs(
+    (rerun_run,) = client.search_runs(
         [client.get_run(run_id).info.experiment_id], "tags.`regress.kind` = 'rerun'"
     )
-    client.delete_run(again.info.run_id)
+    client.delete_run(rerun_run.info.run_id)
     file.write_text("\n".join(["x,y", *rows[:-1], "39,0"]))
     sentence = refused(["reproduce", run_id], capsys)
     assert f"the table my.csv has changed since {run_id} was recorded" in sentence
@@ -389,37 +392,37 @@ def test_a_table_that_is_gone_or_has_changed_is_bad_input(
     assert "cannot read the table my.csv: No such file" in refused(["reproduce", run_id], capsys)
 
 
-def test_a_recorded_study_runs_again_with_fields_set_over_it(
+def test_a_recorded_study_runs_again_with_other_fields(
     workplace: Path, small_study: Study, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run_id = recorded(small_study)
     assert execute(["run", "--from", run_id, "--set", "epochs=2", "--json", "out.json"]) == 0
-    other = json.loads(Path("out.json").read_text())["study_run_id"]
+    second_run_id = json.loads(Path("out.json").read_text())["study_run_id"]
     capsys.readouterr()
-    assert execute(["diff", run_id, other, "--json", "diff.json"]) == 0
+    assert execute(["diff", run_id, second_run_id, "--json", "diff.json"]) == 0
     shown = capsys.readouterr().out
     assert "epochs" in shown
-    found = json.loads(Path("diff.json").read_text())
-    assert found["study"] == {"epochs": [3, 2]}
-    assert found["trials"] == [8, 8]
-    assert found["shared_trials"] == 0
+    differences = json.loads(Path("diff.json").read_text())
+    assert differences["study"] == {"epochs": [3, 2]}
+    assert differences["trials"] == [8, 8]
+    assert differences["shared_trials"] == 0
     assert execute(["diff", run_id, run_id]) == 0
-    assert "8 in both, all bit for bit the same" in capsys.readouterr().out
+    assert "8 in both, all bit for bit equal" in capsys.readouterr().out
     assert execute(["run", "default", "--from", run_id]) == 2
 
 
-def test_an_execution_of_a_dirty_tree_keeps_its_difference(
+def test_an_execution_of_a_dirty_work_tree_records_its_diff(
     workplace: Path, small_study: Study, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from regress.tracking import environment
 
-    said = {"ls-files": "new.py\n", "diff": "-1\n+2\n"}
-    monkeypatch.setattr(environment, "_git", lambda *arguments: said[arguments[0]])
+    git_output = {"ls-files": "new.py\n", "diff": "-1\n+2\n"}
+    monkeypatch.setattr(environment, "_git", lambda *arguments: git_output[arguments[0]])
     assert environment.uncommitted_diff() == b"-1\n+2\n# not in the repository: new.py\n"
-    said["diff"] = "x" * (3 << 20)
+    git_output["diff"] = "x" * (3 << 20)
     content = environment.uncommitted_diff()
     assert content is not None
     assert len(content) < 1.1 * (1 << 20)
     assert b"cut off" in content
-    said |= {"ls-files": "", "diff": ""}
+    git_output |= {"ls-files": "", "diff": ""}
     assert environment.uncommitted_diff() is None

@@ -163,7 +163,7 @@ def test_a_flow_that_fails_leaves_no_execution_open(
     def fail(*_: object) -> None:
         raise RuntimeError("the disk is gone")
 
-    monkeypatch.setattr(flows.robustness, "scales", fail)
+    monkeypatch.setattr(flows.robustness, "shared_scales", fail)
     with pytest.raises(RuntimeError, match="the disk is gone"):
         run_flow(small_study)
     client = MlflowClient()

@@ -1,4 +1,4 @@
-"""The notebook's numbers in small ensembles, by a check that can fail."""
+"""The notebook's printed numbers in small ensembles, and its figures."""
 
 import io
 import math
@@ -9,50 +9,50 @@ import pytest
 from PIL import Image
 
 from regress import notebook
-from regress.notebook import CONTROL, EXERCISES, Trained, row
-from regress.notebook.figures import exercise_plots, second_derivative_plot
+from regress.notebook import CONTROL, EXERCISES, Trained, locate
+from regress.notebook.figures import render_exercise, render_second_derivative
 
 SEEDS = 600
 
 
 @pytest.fixture(scope="module")
 def trained() -> Trained:
-    every = (*EXERCISES, CONTROL)
+    exercises = (*EXERCISES, CONTROL)
     blocks = [
-        notebook.train_block(notebook.distinct_trials(every, companions=first == 0), first, SEEDS // 2)
+        notebook.train_block(notebook.distinct_trials(exercises, companions=first == 0), first, SEEDS // 2)
         for first in (0, SEEDS // 2)
     ]
-    return notebook.joined(blocks)
+    return notebook.join_blocks(blocks)
 
 
 def test_every_printed_number_lies_in_its_ensemble(trained: Trained) -> None:
-    rows = notebook.rows(EXERCISES, trained)
+    rows = notebook.locate_exercises(EXERCISES, trained)
     assert [r for r in rows if r.inside is False] == []
     assert sum(r.inside is True for r in rows) == 27
 
 
 def test_the_control_lies_outside(trained: Trained) -> None:
-    assert [r.inside for r in notebook.rows((CONTROL,), trained)] == [False, False, False]
+    assert [r.inside for r in notebook.locate_exercises((CONTROL,), trained)] == [False, False, False]
 
 
 @pytest.mark.parametrize(
     "exercise", [e for e in EXERCISES if any(f.printed for f in e.fits)], ids=lambda e: e.name
 )
-def test_a_changed_number_is_found_outside(exercise: notebook.Exercise, trained: Trained) -> None:
+def test_a_changed_number_lies_outside(exercise: notebook.Exercise, trained: Trained) -> None:
     for fit in exercise.fits:
         for i, printed in enumerate(fit.printed):
             if math.isnan(printed):
                 continue
             changed = (*fit.printed[:i], printed * 1e9 + 1e9, *fit.printed[i + 1 :])
             wrong = replace(exercise, fits=(replace(fit, printed=changed),))
-            assert [r.inside for r in notebook.rows((wrong,), trained)].count(False) == 1
+            assert [r.inside for r in notebook.locate_exercises((wrong,), trained)].count(False) == 1
 
 
 def test_a_printed_nan_is_outside_where_nothing_diverges() -> None:
-    assert row("e", "f", "w", math.nan, np.arange(100.0)).inside is False
-    assert row("e", "f", "w", math.nan, np.full(100, np.nan)).inside is False
-    half = np.where(np.arange(100) < 50, np.nan, 1.0)
-    assert row("e", "f", "w", math.nan, half).inside is True
+    assert locate("e", "f", "w", math.nan, np.arange(100.0)).inside is False
+    assert locate("e", "f", "w", math.nan, np.full(100, np.nan)).inside is False
+    half_nan = np.where(np.arange(100) < 50, np.nan, 1.0)
+    assert locate("e", "f", "w", math.nan, half_nan).inside is True
 
 
 def test_an_ensemble_does_not_depend_on_its_blocks(trained: Trained) -> None:
@@ -62,17 +62,17 @@ def test_an_ensemble_does_not_depend_on_its_blocks(trained: Trained) -> None:
 
 
 def test_the_last_batch_has_eight_rows() -> None:
-    found = notebook.last_batch_row()
-    assert (found.notebook, found.median, found.inside) == (8.0, 8.0, True)
+    row = notebook.locate_last_batch()
+    assert (row.notebook, row.median, row.inside) == (8.0, 8.0, True)
 
 
-def test_json_has_a_text_for_the_notebooks_nan() -> None:
-    assert row("e", "f", "w", math.nan, np.arange(10.0)).as_json()["notebook"] == "nan"
+def test_the_notebooks_nan_is_text_in_json() -> None:
+    assert locate("e", "f", "w", math.nan, np.arange(10.0)).as_json()["notebook"] == "nan"
 
 
 @pytest.mark.parametrize("exercise", EXERCISES, ids=lambda e: e.name)
 def test_the_figures_are_drawn(exercise: notebook.Exercise, trained: Trained) -> None:
-    plots = exercise_plots(exercise, trained)
+    plots = render_exercise(exercise, trained)
     assert "ensemble.png" in plots
     for png in plots.values():
         image = Image.open(io.BytesIO(png)).convert("L")
@@ -80,25 +80,27 @@ def test_the_figures_are_drawn(exercise: notebook.Exercise, trained: Trained) ->
         assert 0.01 < ink < 0.6
 
 
-def test_the_curves_drawn_are_sin_and_its_derivatives(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_second_derivative_figure_shows_sin_and_its_derivatives(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     import regress.notebook.figures as plots
 
     figures = []
     monkeypatch.setattr(plots, "to_png", lambda figure: figures.append(figure) or b"")
     x = np.arange(-5, 5, 0.1)
-    second_derivative_plot(x)
+    render_second_derivative(x)
     lines = [line.get_ydata() for line in figures[0].axes[0].get_lines()]
     for drawn, expected in zip(lines, (np.sin(x), np.cos(x), -np.sin(x)), strict=True):
         np.testing.assert_allclose(drawn, expected, atol=1e-15)
 
 
-def test_ohms_data_drawn_are_the_data_measured(trained: Trained, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ohms_figure_shows_the_measurements(trained: Trained, monkeypatch: pytest.MonkeyPatch) -> None:
     import regress.notebook.figures as plots
 
     figures = []
     monkeypatch.setattr(plots, "to_png", lambda figure: figures.append(figure) or b"")
     ohm = next(e for e in EXERCISES if e.name == "ohm")
-    exercise_plots(ohm, trained)
+    render_exercise(ohm, trained)
     (points,) = [c for f in figures for a in f.axes for c in a.collections if len(c.get_offsets()) == 1000]
     data = ohm.fits[0].trial.problem.draw(0, 1)
     np.testing.assert_array_equal(points.get_offsets()[:, 1], data.train_y[0])

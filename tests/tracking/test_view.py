@@ -1,4 +1,4 @@
-"""An execution in MLflow's pages: its preset view, its description, and both in a real browser."""
+"""An execution's pages in MLflow: its preset view and its description, also in a browser."""
 
 import json
 import time
@@ -18,7 +18,7 @@ from regress.study import Study
 from regress.study.load import load, shipped
 from regress.tracking.record import Execution
 from regress.tracking.store import Store, get_or_create_experiment, open_store
-from regress.tracking.view import KEPT, description, present, view_state, way
+from regress.tracking.view import MAX_VIEWS, comparison_url, publish_view, render_description, view_state
 from tests.browser import browser_page, require_chromium
 
 RUN = "0123456789abcdef" * 2
@@ -35,7 +35,7 @@ INKED = """canvas => canvas.getContext('2d')
 
 @pytest.fixture(scope="module")
 def outcome() -> Outcome:
-    """What the small study of this module comes to."""
+    """Return the outcome of this module's small study."""
     return replace(run(grid()), efficiencies=()).outcome
 
 
@@ -58,7 +58,7 @@ def grid(**fields: object) -> Study:
 
 
 def longest() -> Study:
-    """A study whose every list and name is long."""
+    """Return a study with long lists and names."""
     shifts = [f"vertical(fraction=0.123456789012345{i}, shift=1.2345678901234567e-30{i})" for i in range(9)]
     return grid(
         name="x" * 80,
@@ -70,7 +70,7 @@ def longest() -> Study:
 
 
 @pytest.mark.parametrize("study", [*map(load, shipped()), grid(), longest()], ids=lambda study: study.name)
-def test_the_state_fits_a_tag_and_names_what_trials_record(study: Study) -> None:
+def test_the_state_fits_a_tag_and_uses_recorded_names(study: Study) -> None:
     state = view_state(study, RUN)
     assert len(json.dumps(state)) <= 5000
     ranking = {"table": "val_median_abs_residual"}.get(study.problem.name, "final_param_error")
@@ -86,8 +86,8 @@ def test_the_state_fits_a_tag_and_names_what_trials_record(study: Study) -> None
     }
 
 
-def test_the_description_tells_the_outcome(outcome: Outcome) -> None:
-    text = description(outcome, "#/view")
+def test_the_description_contains_the_outcome(outcome: Outcome) -> None:
+    text = render_description(outcome, "#/view")
     assert text.startswith("[Compare its 32 trials](#/view).\n")
     for row in outcome.best:
         assert f"| {row.contamination} | {row.loss} | {row.lr:g} |" in text
@@ -95,16 +95,16 @@ def test_the_description_tells_the_outcome(outcome: Outcome) -> None:
     assert "The order changed the error in " in text
 
 
-def test_the_description_of_many_trials_says_what_the_page_does(outcome: Outcome) -> None:
-    assert "best 100" in description(replace(outcome, trials=101), "#/view")
-    assert "gets slow" not in description(replace(outcome, trials=500), "#/view")
-    assert "gets slow past some 500" in description(replace(outcome, trials=501), "#/view")
+def test_the_description_of_many_trials_states_the_limits_of_the_page(outcome: Outcome) -> None:
+    assert "best 100" in render_description(replace(outcome, trials=101), "#/view")
+    assert "is slow" not in render_description(replace(outcome, trials=500), "#/view")
+    assert "is slow with more than 500" in render_description(replace(outcome, trials=501), "#/view")
 
 
-def test_where_nothing_stayed_finite_the_description_says_so(outcome: Outcome) -> None:
+def test_the_description_says_if_all_trials_diverged(outcome: Outcome) -> None:
     diverged = Diverged("clean", "l2", trials=16, diverged=16, wholly=16, from_lr=3.0)
-    text = description(replace(outcome, best=(), diverged=(diverged,), orders=()), "#/view")
-    assert "All trials that are ranked diverged." in text
+    text = render_description(replace(outcome, best=(), diverged=(diverged,), orders=()), "#/view")
+    assert "All trials in the ranking diverged." in text
     assert "| clean | l2 | 16 | 16 | 16 | 3 |" in text
 
 
@@ -112,9 +112,9 @@ def test_where_nothing_stayed_finite_the_description_says_so(outcome: Outcome) -
 @example(name="x" * 900)
 @given(name=st.text(st.characters(exclude_categories=["C", "Z"]), min_size=1, max_size=900))
 def test_a_description_of_any_names_fits_a_tag_and_keeps_its_tables(outcome: Outcome, name: str) -> None:
-    long = tuple(replace(row, contamination=name, p_holm=0.01, log_ratio=1.0) for row in outcome.orders)
+    effects = tuple(replace(row, contamination=name, p_holm=0.01, log_ratio=1.0) for row in outcome.orders)
     best = tuple(replace(row, contamination=name) for row in outcome.best) * 6
-    text = description(replace(outcome, best=best, orders=long), "#/view")
+    text = render_description(replace(outcome, best=best, orders=effects), "#/view")
     assert len(text) <= 8000
     rows = [line.replace("\\|", "").count("|") for line in text.splitlines() if line.startswith("| ")]
     assert set(rows) <= {8, 10}  # the tables have 7 and 9 columns
@@ -126,7 +126,7 @@ def store(workplace: Path) -> Store:
 
 
 def executions(store: Store, count: int) -> Iterator[Execution]:
-    """Parent runs, each begun a second after the one before."""
+    """Yield parent runs that begin one second after another."""
     experiment_id = get_or_create_experiment(store, "grid")
     began = int(time.time() * 1000)
     for second in range(count):
@@ -134,51 +134,52 @@ def executions(store: Store, count: int) -> Iterator[Execution]:
         yield Execution(store, experiment_id, run.info.run_id, "somebody")
 
 
-def shared(store: Store) -> set[str]:
+def view_tags(store: Store) -> set[str]:
+    """Return the names of the experiment's tags."""
     return set(store.client.get_experiment(get_or_create_experiment(store, "grid")).tags)
 
 
-def test_the_newest_views_are_kept_and_nobody_else_s_are_touched(store: Store, outcome: Outcome) -> None:
+def test_the_newest_views_and_those_of_other_programs_are_kept(store: Store, outcome: Outcome) -> None:
     for key, value in FOREIGN.items():
         store.client.set_experiment_tag(get_or_create_experiment(store, "grid"), key, value)
-    begun = list(executions(store, KEPT + 2))
-    for execution in begun:
-        present(execution, grid(), outcome)
-    own = {f"mlflow.sharedViewState.regress-{execution.run_id}" for execution in begun[2:]}
-    assert shared(store) == own | FOREIGN.keys()
-    oldest, newest = begun[0], begun[-1]
-    assert way(store, newest.experiment_id, newest.run_id).endswith(
+    all_executions = list(executions(store, MAX_VIEWS + 2))
+    for execution in all_executions:
+        publish_view(execution, grid(), outcome)
+    kept = {f"mlflow.sharedViewState.regress-{execution.run_id}" for execution in all_executions[2:]}
+    assert view_tags(store) == kept | FOREIGN.keys()
+    oldest, newest = all_executions[0], all_executions[-1]
+    assert comparison_url(store, newest.experiment_id, newest.run_id).endswith(
         f"/runs?viewStateShareKey=regress-{newest.run_id}&compareRunsMode=CHART&workflowType=machine_learning"
     )
-    assert way(store, oldest.experiment_id, oldest.run_id) == oldest.address
+    assert comparison_url(store, oldest.experiment_id, oldest.run_id) == oldest.address
     notes = [store.client.get_run(e.run_id).data.tags["mlflow.note.content"] for e in (oldest, newest)]
     assert ["viewStateShareKey" in note for note in notes] == [False, True]
 
 
-def test_an_execution_that_outlasts_newer_ones_keeps_its_own_view(store: Store, outcome: Outcome) -> None:
-    slow, *quick = executions(store, KEPT + 1)
+def test_an_execution_that_ends_after_newer_ones_keeps_its_view(store: Store, outcome: Outcome) -> None:
+    slow, *quick = executions(store, MAX_VIEWS + 1)
     for execution in (*quick, slow):
-        present(execution, grid(), outcome)
-    assert f"mlflow.sharedViewState.regress-{slow.run_id}" in shared(store)
-    assert len(shared(store)) == KEPT
+        publish_view(execution, grid(), outcome)
+    assert f"mlflow.sharedViewState.regress-{slow.run_id}" in view_tags(store)
+    assert len(view_tags(store)) == MAX_VIEWS
 
 
-def test_the_view_of_a_deleted_run_makes_way(store: Store, outcome: Outcome) -> None:
-    first, *others = executions(store, KEPT + 1)
-    present(first, grid(), outcome)
+def test_the_view_of_a_deleted_run_is_deleted_first(store: Store, outcome: Outcome) -> None:
+    first, *newer = executions(store, MAX_VIEWS + 1)
+    publish_view(first, grid(), outcome)
     store.client.delete_run(first.run_id)
-    for execution in others:
-        present(execution, grid(), outcome)
-    assert f"mlflow.sharedViewState.regress-{first.run_id}" not in shared(store)
+    for execution in newer:
+        publish_view(execution, grid(), outcome)
+    assert f"mlflow.sharedViewState.regress-{first.run_id}" not in view_tags(store)
 
 
-def test_a_view_whose_run_is_gone_makes_way(store: Store, outcome: Outcome) -> None:
-    gone = f"mlflow.sharedViewState.regress-{RUN}"
-    store.client.set_experiment_tag(get_or_create_experiment(store, "grid"), gone, "{}")
-    for execution in executions(store, KEPT):
-        present(execution, grid(), outcome)
-    assert gone not in shared(store)
-    assert len(shared(store)) == KEPT
+def test_the_view_of_a_missing_run_is_deleted_first(store: Store, outcome: Outcome) -> None:
+    missing = f"mlflow.sharedViewState.regress-{RUN}"
+    store.client.set_experiment_tag(get_or_create_experiment(store, "grid"), missing, "{}")
+    for execution in executions(store, MAX_VIEWS):
+        publish_view(execution, grid(), outcome)
+    assert missing not in view_tags(store)
+    assert len(view_tags(store)) == MAX_VIEWS
 
 
 @pytest.mark.usefixtures("prefect_server")

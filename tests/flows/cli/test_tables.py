@@ -1,4 +1,4 @@
-"""What the outcome says where there is little to say."""
+"""The printed outcome of studies whose tables are empty."""
 
 import io
 from dataclasses import replace
@@ -18,7 +18,7 @@ NOTHING = Outcome("small", 2, 8, 16, 0, (), (), (), (), ())
     ("outcome", "sentence"),
     [
         (NOTHING, "No trial diverged."),
-        (NOTHING, "All trials that are ranked diverged."),
+        (NOTHING, "All trials in the ranking diverged."),
         (
             replace(NOTHING, orders=(EFFECT,)),
             "The order changed the error in none of 1 settings (adjusted p < 0.05, Holm).",
@@ -26,7 +26,7 @@ NOTHING = Outcome("small", 2, 8, 16, 0, (), (), (), (), ())
     ],
     ids=["no divergence", "no winner", "no order effect"],
 )
-def test_where_a_table_would_be_empty_there_is_a_sentence(outcome: Outcome, sentence: str) -> None:
+def test_a_sentence_replaces_an_empty_table(outcome: Outcome, sentence: str) -> None:
     console = Console(file=io.StringIO(), width=120)
     print_outcome(console, outcome)
     assert sentence in console.file.getvalue().splitlines()  # type: ignore[attr-defined]
