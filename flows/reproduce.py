@@ -13,6 +13,7 @@ from prefect.states import Failed
 from prefect.task_runners import ThreadPoolTaskRunner
 from prefect.utilities.annotations import quote
 
+from flows.runtime.handover import Handover
 from flows.runtime.tags import flow_run_tags
 from regress.pipeline.steps import EvaluatedShard
 from regress.report.markdown import render_markdown
@@ -36,6 +37,9 @@ from regress.tracking.record import Execution, abort_execution, environment_file
 from regress.tracking.rerun_runs import begin_rerun, finish_rerun
 from regress.tracking.store import Store, open_store
 from tasks.rerun import control_bits, control_statistics, retrain_shard, run_oracle
+
+# The executions that a command has read already.
+EXECUTIONS: Handover[list[RecordedExecution]] = Handover("executions")
 
 
 class NotReproduced(Exception):
@@ -64,7 +68,7 @@ def reproduce(run: str = "baseline") -> dict[str, Any] | State[Any]:
     """
     store = open_store()
     # All are read before any is trained, so that bad input leaves nothing behind.
-    executions = [read_record(store, recorded_run) for recorded_run in find_executions(store, run)]
+    executions = EXECUTIONS.take_or(lambda: [read_record(store, r) for r in find_executions(store, run)])
     outcomes, tables = [], []
     for execution in executions:
         rerun, report = _rerun(store, execution)

@@ -42,10 +42,11 @@ def reproduce(
     totals: dict[str, int] = {"models": sum(_min_models(execution.study) for execution in executions)}
 
     from flows.cli.rerun_tables import show_reruns
-    from flows.reproduce import NotReproduced
+    from flows.reproduce import EXECUTIONS, NotReproduced
 
     try:
-        outcome = run_flow("reproduce", totals, run)
+        with EXECUTIONS.give(records):
+            outcome = run_flow("reproduce", totals, run)
     except NotReproduced as error:
         outcome = error.outcome
     write_json(json, outcome)
