@@ -45,7 +45,7 @@ def reproduce(
     from flows.reproduce import EXECUTIONS, NotReproduced
 
     try:
-        with EXECUTIONS.give(records):
+        with EXECUTIONS.give(executions):
             outcome = run_flow("reproduce", totals, run)
     except NotReproduced as error:
         outcome = error.outcome
