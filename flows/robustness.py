@@ -1,9 +1,7 @@
 """The flow of a study: generate, contaminate, order, train, evaluate, plot, track, summarise."""
 
 import getpass
-import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -27,6 +25,7 @@ from flows.runtime.tags import flow_run_tags
 from regress.comparison import significant_effects
 from regress.pipeline.checkpoint import CheckpointFolder, checkpoint_folder
 from regress.pipeline.run import run
+from regress.pipeline.stage_timer import StageTimer
 from regress.pipeline.steps import EvaluatedShard
 from regress.plots import shared_scales
 from regress.report.files import figure_files
@@ -74,8 +73,8 @@ def robustness(study: Study = DEFAULT, resume: bool = False) -> dict[str, Any]:
     """
     refuse_relative_table(study)
     start_deployment_worker()
-    clock = _Clock()
-    with clock.stage("open"):
+    timer = StageTimer()
+    with timer.measure("open"):
         store = open_store()
         unfinished = UNFINISHED.take_or(lambda: find_unfinished(store, study)) if resume else None
         execution = open_execution(store, study, getpass.getuser(), flow_run_tags(), quote(unfinished))
@@ -83,7 +82,7 @@ def robustness(study: Study = DEFAULT, resume: bool = False) -> dict[str, Any]:
         mark_crashed(execution.interrupted)
     with hold_lease(store.client, execution.run_id):
         checkpoints = checkpoint_folder(execution.run_id)
-        result, champion = _execute(study, execution, checkpoints, clock)
+        result, champion = _execute(study, execution, checkpoints, timer)
         checkpoints.clear()
     _publish(execution, result)
     return {
@@ -92,25 +91,25 @@ def robustness(study: Study = DEFAULT, resume: bool = False) -> dict[str, Any]:
         "tracking_uri": store.uri,
         **result.outcome.as_json(),
         "model": champion.as_json() if champion else None,
-        "seconds": clock.seconds,
+        "seconds": timer.seconds,
     }
 
 
 def _execute(
-    study: Study, execution: Execution, checkpoints: CheckpointFolder, clock: "_Clock"
+    study: Study, execution: Execution, checkpoints: CheckpointFolder, timer: StageTimer
 ) -> tuple[StudyResult, Champion | None]:
     """Run and record the study; one that is stopped can be resumed by a later flow run."""
     with aborted_on_error(execution, (KeyboardInterrupt, TerminationSignal)):
         log_study(execution, study)
-        result = _run_and_track(study, execution, checkpoints, clock)
-        champion = _register(execution, result, clock)
+        result = _run_and_track(study, execution, checkpoints, timer)
+        champion = _register(execution, result, timer)
         publish_view(execution, study, result.outcome)
         finish_execution(execution, {"diverged_trials": result.comparison.diverged_trials})
     return result, champion
 
 
 def _run_and_track(
-    study: Study, execution: Execution, checkpoints: CheckpointFolder, clock: "_Clock"
+    study: Study, execution: Execution, checkpoints: CheckpointFolder, timer: StageTimer
 ) -> StudyResult:
     tracked: list[PrefectFuture[None]] = []
 
@@ -125,8 +124,8 @@ def _run_and_track(
 
     result = run(study, submit_task, advance, checkpoints=checkpoints, on_evaluated=track_all)
     result = replace(result, run_id=execution.run_id)
-    clock.seconds |= result.seconds
-    with clock.stage("track"):
+    timer.seconds |= result.seconds
+    with timer.measure("track"):
         figures = figure_worker.submit(
             figure_files, study, result.summaries, result.comparison.orders, result.efficiencies
         )
@@ -134,7 +133,7 @@ def _run_and_track(
         for contamination in study.contaminations:
             fitted = [r for r in result.references if r.contamination == contamination]
             track_references(quote(execution), contamination, quote(fitted))
-    with clock.stage("summarise"):
+    with timer.measure("summarise"):
         summarise(quote(execution), quote(result), quote(figures))
     return result
 
@@ -148,10 +147,10 @@ def _await_trials(study: Study, tracked: Sequence[PrefectFuture[None]]) -> None:
         update_progress_artifact(progress, 100.0 * count / len(tracked))  # type: ignore[arg-type]
 
 
-def _register(execution: Execution, result: StudyResult, clock: "_Clock") -> Champion | None:
+def _register(execution: Execution, result: StudyResult, timer: StageTimer) -> Champion | None:
     if not result.study.register:
         return None
-    with clock.stage("register"):
+    with timer.measure("register"):
         return register(quote(execution), quote(result.study), quote(result.comparison))
 
 
@@ -168,16 +167,3 @@ def _publish(execution: Execution, result: StudyResult) -> None:
     )
     address = comparison_url(execution.store, execution.experiment_id, execution.run_id)
     create_link_artifact(address, key="mlflow", link_text="Compare this execution's trials in MLflow")
-
-
-class _Clock:
-    """Seconds by stage."""
-
-    def __init__(self) -> None:
-        self.seconds: dict[str, float] = {}
-
-    @contextmanager
-    def stage(self, name: str) -> Iterator[None]:
-        began = time.perf_counter()
-        yield
-        self.seconds[name] = round(time.perf_counter() - began, 3)

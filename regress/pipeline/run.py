@@ -1,9 +1,7 @@
 """What a study is made of: the one description of its steps and of what each needs from the others."""
 
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from regress.comparison import Comparison, RelativeEfficiency, compare, compare_with_references
 from regress.contaminations import Contamination
@@ -13,6 +11,7 @@ from regress.fleet import Trajectory
 from regress.metrics.summary import TrialSummary
 from regress.orders import Order
 from regress.pipeline.checkpoint import CheckpointFolder
+from regress.pipeline.stage_timer import StageTimer
 from regress.pipeline.steps import (
     EvaluatedShard,
     Permutations,
@@ -48,11 +47,11 @@ def run(
     `checkpoints` keep trained shards, and those found there are not trained again. `on_evaluated` is called
     with all shards once they are evaluated, while the reference estimators may still be at work.
     """
-    stages = _Stages()
-    with stages.measure("data"):
+    timer = StageTimer()
+    with timer.measure("data"):
         rows = _submit_rows(study, submit)
         contaminated = {str(c): data.result().contaminated for c, data in rows.contaminated.items()}
-    with stages.measure("train"):
+    with timer.measure("train"):
         shards = cut_into_shards(study)
         pending = [_submit_shard(shard, rows, submit, checkpoints) for shard in shards]
         predicted = _submit_predictions(study, shards, rows, submit)
@@ -66,7 +65,7 @@ def run(
             _with_theory(_report(shard.result(), study, progress), theory) for shard in pending
         )
     on_evaluated(evaluated)
-    with stages.measure("compare"):
+    with timer.measure("compare"):
         references = tuple(reference for part in fitted for reference in part.result())
         summaries = tuple(summary for shard in evaluated for summary in shard.summaries)
         compared = submit(compare_study, study, summaries, references).result()
@@ -79,7 +78,7 @@ def run(
         published=tuple(map(PublishedRow.of, compared.published)),
         references=references,
         contaminated=contaminated,
-        seconds=stages.seconds,
+        seconds=timer.seconds,
     )
 
 
@@ -195,16 +194,3 @@ def _report(evaluated: EvaluatedShard, study: Study, progress: Progress) -> Eval
 def _with_theory(evaluated: EvaluatedShard, theory: Mapping[str, Theory]) -> EvaluatedShard:
     summaries = [replace(summary, theory=theory[summary.trial.digest]) for summary in evaluated.summaries]
     return replace(evaluated, summaries=tuple(summaries))
-
-
-@dataclass
-class _Stages:
-    """Seconds by stage."""
-
-    seconds: dict[str, float] = field(default_factory=dict)
-
-    @contextmanager
-    def measure(self, name: str) -> Iterator[None]:
-        began = time.perf_counter()
-        yield
-        self.seconds[name] = round(time.perf_counter() - began, 3)
