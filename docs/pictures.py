@@ -1,7 +1,7 @@
-"""Takes the documentation's pictures from an execution of the default study.
+"""Update the pictures in the documentation from an execution of the default study.
 
-python docs/pictures.py mlruns/1/RUN/artifacts/plots, or the address that `regress run` ended with, while
-MLflow serves it: then that page is photographed.
+Run `python docs/pictures.py FOLDER` with the execution's folder of plots, or `python docs/pictures.py URL`
+with the address that `regress run` printed, while MLflow serves it.
 """
 
 import io
@@ -16,18 +16,20 @@ IMAGES = Path(__file__).parent / "images"
 PICTURES = {"error-by-lr-and-sigma.png": "default.png", "order-effect.png": "default-orders.png"}
 
 
-def take(plots: Path) -> None:
+def copy_plots(plots: Path) -> None:
+    """Copy the figures that the documentation shows."""
     for plot, picture in PICTURES.items():
         shutil.copy(plots / plot, IMAGES / picture)
 
 
-def photograph(address: str) -> None:
+def take_screenshot(address: str) -> None:
+    """Save a screenshot of the comparison page in MLflow."""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=["--no-sandbox"])
         page = browser.new_page(viewport={"width": 1500, "height": 1230})
         page.goto(address)
-        for aside in ("Close", "Hide banner"):  # the assistant's panel, the word on shared views
-            page.get_by_role("button", name=aside).click()
+        for button in ("Close", "Hide banner"):  # the assistant's panel and the banner on shared views
+            page.get_by_role("button", name=button).click()
         page.wait_for_function("document.querySelectorAll('.js-plotly-plot').length == 2")
         page.wait_for_timeout(3000)  # the lines are drawn in slices
         picture = Image.open(io.BytesIO(page.screenshot()))
@@ -36,8 +38,8 @@ def photograph(address: str) -> None:
 
 
 if __name__ == "__main__":
-    (given,) = sys.argv[1:]
-    if given.startswith("http"):
-        photograph(given)
+    (source,) = sys.argv[1:]
+    if source.startswith("http"):
+        take_screenshot(source)
     else:
-        take(Path(given))
+        copy_plots(Path(source))

@@ -1,4 +1,4 @@
-"""Which loss, learning rate and initial scale survive outliers and a hostile data order?
+"""Experiments on robust regression: losses, learning rates, initial scales and data orders compared.
 
 Examples
 --------

@@ -19,6 +19,7 @@ from tasks.progress import advance
     cache_policy=NO_CACHE,
 )
 def train_replicates(trials: Sequence[Trial], first: int, replicates: int) -> Trained:
+    """Train replicates `first` to `first + replicates` of all trials."""
     trained = train_block(trials, first, replicates)
     advance("models", len(trials) * replicates)
     return trained
@@ -33,5 +34,6 @@ def train_replicates(trials: Sequence[Trial], first: int, replicates: int) -> Tr
 def track_exercise(
     execution: Execution, exercise: Exercise, rows: Sequence[Row], files: Mapping[str, bytes]
 ) -> None:
+    """Record an exercise with its rows and figures."""
     log_exercise(execution, exercise, rows, files)
     advance("exercises", 1)

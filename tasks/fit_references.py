@@ -28,4 +28,5 @@ fit_references = task(
 def track_references(
     execution: Execution, contamination: Contamination, fitted: Sequence[Reference]
 ) -> None:
+    """Record the reference estimators of one contamination."""
     log_references(execution, fitted)

@@ -15,4 +15,5 @@ from tasks.figure_worker import figure_worker
     cache_policy=NO_CACHE,
 )
 def plot(evaluated: EvaluatedShard, scales: Scales) -> tuple[bytes, ...]:
+    """Return the figure of each trial of a shard as PNG."""
     return figure_worker.draw_now(render_trials, evaluated.summaries, scales)

@@ -17,6 +17,7 @@ from regress.tracking.record import Execution
     cache_policy=NO_CACHE,
 )
 def register(execution: Execution, study: Study, comparison: Comparison) -> Champion | None:
+    """Refit the best trial and register it; return None if it diverged."""
     trial = winner(study, comparison)
     fitted = None if trial is None else refit(trial)
     return None if fitted is None else log_champion(execution, study.name, fitted)

@@ -21,9 +21,10 @@ from tasks.progress import advance
     description="Rows, order, training and metrics of a shard, from its study alone.",
     cache_policy=NO_CACHE,
 )
-def retrain_shard(shard: Shard, clean: Data, alter: Perturbation) -> EvaluatedShard:
-    evaluated = retrain(shard, clean, alter)
-    if alter == UNPERTURBED:  # the progress bar does not count the models of controls
+def retrain_shard(shard: Shard, clean: Data, perturbation: Perturbation) -> EvaluatedShard:
+    """Retrain a shard from its study alone."""
+    evaluated = retrain(shard, clean, perturbation)
+    if perturbation == UNPERTURBED:  # the progress bar does not count the models of controls
         advance("models", len(shard.trials) * clean.replicates)
     return evaluated
 
@@ -34,8 +35,9 @@ def retrain_shard(shard: Shard, clean: Data, alter: Perturbation) -> EvaluatedSh
     description="Another seed, learning rate and row: rows must differ.",
     cache_policy=NO_CACHE,
 )
-def control_bits(study: Study, again: Sequence[EvaluatedShard]) -> tuple[Control, ...]:
-    return run_bits_controls(study, again)
+def control_bits(study: Study, retrained: Sequence[EvaluatedShard]) -> tuple[Control, ...]:
+    """Run the controls whose bits must differ."""
+    return run_bits_controls(study, retrained)
 
 
 @task(
@@ -44,8 +46,9 @@ def control_bits(study: Study, again: Sequence[EvaluatedShard]) -> tuple[Control
     description="Twice the learning rate must be noticed, another seed must not.",
     cache_policy=NO_CACHE,
 )
-def control_statistics(study: Study, again: Sequence[EvaluatedShard]) -> tuple[Control, ...]:
-    return run_statistics_controls(study, again)
+def control_statistics(study: Study, retrained: Sequence[EvaluatedShard]) -> tuple[Control, ...]:
+    """Run the controls of the statistical check."""
+    return run_statistics_controls(study, retrained)
 
 
 @task(
@@ -55,4 +58,5 @@ def control_statistics(study: Study, again: Sequence[EvaluatedShard]) -> tuple[C
     cache_policy=NO_CACHE,
 )
 def run_oracle(study: Study) -> tuple[OracleCheck, ...]:
+    """Check published fits and theory where their assumptions hold."""
     return check_oracles(study)

@@ -23,5 +23,6 @@ open_execution = task(
     cache_policy=NO_CACHE,
 )
 def track(execution: Execution, evaluated: EvaluatedShard, plots: tuple[bytes, ...]) -> None:
+    """Record the trials of a shard, each with its figure."""
     record.log_shard(execution, evaluated, plots)
     advance("trials", len(plots))

@@ -102,7 +102,7 @@ def print_comparison_url(console: Console, store: "Store", url: str, run_id: str
 
 
 def print_model(console: Console, model: Mapping[str, Any] | None) -> None:
-    """What the registered model is called and how it predicts the rows of a file."""
+    """Print the name of the registered model and the command that predicts the rows of a file."""
     if model is None:
         text = "none registered, no winner stayed finite"
     else:
