@@ -153,9 +153,16 @@ def test_killed_at_any_moment_it_is_finished_as_if_nothing_had_happened(
         return sum(len(recorded) for _, recorded in before.values())
 
     with ThreadPoolExecutor(len(CORES)) as pool:
-        left = set(pool.map(kill_and_resume, moments))
-    # Some died before the first trial was recorded, some in between, some after the last.
-    assert {0, 4, len(small_study.trials)} <= left
+        recorded = dict(zip(moments, pool.map(kill_and_resume, moments), strict=True))
+    # Some died before the first trial was recorded, some after the last, and one in between.
+    trial_count = len(small_study.trials)
+    assert {0, trial_count} <= set(recorded.values())
+    while set(recorded.values()) == {0, trial_count}:
+        latest = max(moment for moment, count in recorded.items() if count == 0)
+        earliest = min(m for m, count in recorded.items() if count == trial_count and m > latest)
+        moment = (latest + earliest) // 2
+        assert moment not in recorded, f"both shards were recorded between {latest} and {earliest}"
+        recorded[moment] = kill_and_resume(moment)
 
 
 def test_an_execution_at_work_is_left_alone(workplace: Path, small_study: Study) -> None:
