@@ -32,9 +32,9 @@ from regress.tracking.mlflow_internals import (
     MLFLOW_USER,
     forget_database,
 )
-from regress.tracking.record import trial_params
 from regress.tracking.runs import FinishedRun, write_files
 from regress.tracking.store import Store, open_store
+from regress.tracking.trial_runs import trial_params
 from tests.ports import free_port
 from tests.postgres import binaries, postgres
 from tests.servers import server

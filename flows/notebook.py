@@ -18,7 +18,7 @@ from regress.notebook.figures import render_exercise, render_second_derivative
 from regress.notebook.tables import ensemble_blocks, select_outside, select_undetected
 from regress.report.json import to_json
 from regress.report.markdown import render_markdown
-from regress.tracking.record import (
+from regress.tracking.execution import (
     Execution,
     abort_execution,
     environment_file,

@@ -32,8 +32,9 @@ from regress.rerun.verdict import RerunReport, Verdict, worst_verdict
 from regress.rerun.verdict_tables import verdict_blocks
 from regress.study import Study
 from regress.study.shards import cut_into_shards
-from regress.tracking.read import find_executions, read_record
-from regress.tracking.record import Execution, abort_execution, environment_file
+from regress.tracking.execution import Execution, abort_execution, environment_file
+from regress.tracking.find import find_executions
+from regress.tracking.read import read_record
 from regress.tracking.rerun_runs import begin_rerun, finish_rerun
 from regress.tracking.store import Store, open_store
 from tasks.rerun import control_bits, control_statistics, retrain_shard, run_oracle

@@ -34,15 +34,10 @@ from regress.report.study_result import StudyResult
 from regress.study import Study
 from regress.study.load import load
 from regress.tracking.champion import Champion
+from regress.tracking.execution import Execution, aborted_on_error, finish_execution, log_study
 from regress.tracking.lease import hold_lease
-from regress.tracking.record import (
-    Execution,
-    aborted_on_error,
-    finish_execution,
-    is_recorded,
-    log_study,
-)
 from regress.tracking.store import open_store
+from regress.tracking.trial_runs import is_recorded
 from regress.tracking.unfinished import find_unfinished
 from regress.tracking.view import comparison_url, publish_view
 from tasks.figure_worker import figure_worker

@@ -128,7 +128,7 @@ def open_result(run: str = "latest") -> StudyResult:
     >>> regress.open_result("latest").trials.equals(result.trials)
     True
     """
-    from regress.tracking.read import find_execution
+    from regress.tracking.find import find_execution
     from regress.tracking.read_result import read_result
     from regress.tracking.store import open_store
 

@@ -7,8 +7,8 @@ from prefect.cache_policies import NO_CACHE
 
 from regress.notebook import Exercise, Row, Trained, train_block
 from regress.study import Trial
+from regress.tracking.execution import Execution
 from regress.tracking.exercise_runs import log_exercise
-from regress.tracking.record import Execution
 from tasks.progress import advance
 
 

@@ -8,7 +8,7 @@ from prefect.cache_policies import NO_CACHE
 from regress.contaminations import Contamination
 from regress.estimators import references
 from regress.estimators.references import Reference
-from regress.tracking.record import Execution
+from regress.tracking.execution import Execution
 from regress.tracking.reference_runs import log_references
 
 fit_references = task(

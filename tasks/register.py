@@ -7,7 +7,7 @@ from regress.comparison import Comparison
 from regress.pipeline.refit import refit, winner
 from regress.study import Study
 from regress.tracking.champion import Champion, log_champion
-from regress.tracking.record import Execution
+from regress.tracking.execution import Execution
 
 
 @task(

@@ -5,7 +5,7 @@ from prefect.cache_policies import NO_CACHE
 
 from regress.report.files import outcome_files
 from regress.report.study_result import StudyResult
-from regress.tracking.record import Execution, log_files
+from regress.tracking.execution import Execution, log_files
 from tasks.figure_worker import Drawing
 
 

@@ -4,8 +4,8 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from regress.pipeline.steps import EvaluatedShard
-from regress.tracking import record
-from regress.tracking.record import Execution
+from regress.tracking import execution, trial_runs
+from regress.tracking.execution import Execution
 from tasks.progress import advance
 
 open_execution = task(
@@ -13,7 +13,7 @@ open_execution = task(
     task_run_name="open execution of {study.name}",
     description="Creates the execution's parent run, before anything runs side by side.",
     cache_policy=NO_CACHE,
-)(record.open_execution)
+)(execution.open_execution)
 
 
 @task(
@@ -24,5 +24,5 @@ open_execution = task(
 )
 def track(execution: Execution, evaluated: EvaluatedShard, plots: tuple[bytes, ...]) -> None:
     """Record the trials of a shard, each with its figure."""
-    record.log_shard(execution, evaluated, plots)
+    trial_runs.log_shard(execution, evaluated, plots)
     advance("trials", len(plots))

@@ -17,7 +17,8 @@ from regress.metrics.table import METRICS, Metric
 from regress.orders import ORDERS, Order
 from regress.orders.order import Permutations
 from regress.problems import Data, Model
-from regress.tracking.read import find_execution, read_record
+from regress.tracking.find import find_execution
+from regress.tracking.read import read_record
 from regress.tracking.store import Store, open_store
 from regress.values.text import STRICT
 

@@ -37,7 +37,8 @@ def show(
     ] = None,
 ) -> None:
     """Print the comparison of a recorded execution, or list its trials."""
-    from regress.tracking.read import find_execution, read_outcome
+    from regress.tracking.find import find_execution
+    from regress.tracking.read import read_outcome
     from regress.tracking.store import open_store
 
     check_writable("--csv", csv)
@@ -58,7 +59,8 @@ def diff(
     """Show what two executions differ in: study, environment, code, outcome."""
     from flows.cli.rerun_tables import show_diff
     from regress.rerun.diff import diff_executions
-    from regress.tracking.read import find_execution, read_outcome, read_record
+    from regress.tracking.find import find_execution
+    from regress.tracking.read import read_outcome, read_record
     from regress.tracking.store import open_store
 
     check_writable("--json", json)
@@ -73,7 +75,8 @@ def diff(
 
 def baseline(run: Annotated[str, typer.Argument(help="An execution's run id, or latest.")]) -> None:
     """Make an execution its experiment's baseline for reruns; by default the first one is."""
-    from regress.tracking.read import find_execution, pin_baseline, read_study
+    from regress.tracking.find import find_execution, pin_baseline
+    from regress.tracking.read import read_study
     from regress.tracking.store import open_store
 
     store = open_store()

@@ -59,7 +59,8 @@ def reproduce(
 
 def _read_executions(run: str, hooks: ProcessHooks) -> "tuple[Store, list[RecordedExecution]]":
     """Return the store and the executions to rerun, read before the flow so that bad input fails no run."""
-    from regress.tracking.read import find_executions, read_record
+    from regress.tracking.find import find_executions
+    from regress.tracking.read import read_record
     from regress.tracking.store import open_store
 
     with in_background(hooks.start_session):
@@ -77,7 +78,7 @@ def _min_models(study: "Study") -> int:
 
 def _print_history(run: str, json: Path | None) -> None:
     from flows.cli.rerun_tables import show_history
-    from regress.tracking.read import find_execution
+    from regress.tracking.find import find_execution
     from regress.tracking.rerun_runs import find_reruns
     from regress.tracking.store import open_store
 

@@ -92,7 +92,8 @@ def _select_study(study: str | None, source: str | None, assignments: list[str])
         return load(study or "default", assignments)
     if study is not None:
         raise InputError(f"--from: expected either a study ({study}) or a recorded execution, not both")
-    from regress.tracking.read import find_execution, read_study
+    from regress.tracking.find import find_execution
+    from regress.tracking.read import read_study
     from regress.tracking.store import open_store
 
     store = open_store()

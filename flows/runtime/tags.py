@@ -4,7 +4,7 @@ from prefect import runtime
 from prefect.settings import PREFECT_UI_URL
 
 from flows.runtime.prefect_internals import url_for
-from regress.tracking.record import FLOW_RUN
+from regress.tracking.execution import FLOW_RUN
 
 
 def flow_run_tags() -> dict[str, str]:

@@ -17,10 +17,11 @@ from mlflow.entities import LoggedModel, LoggedModelOutput
 from mlflow.exceptions import MlflowException
 
 from regress.pipeline.refit import Refit
+from regress.tracking.execution import Execution
 from regress.tracking.mlflow_internals import MLFLOW_MODEL_VERSIONS, save_input_example, write_python_env
-from regress.tracking.record import Execution, trial_params
 from regress.tracking.retry import fail_on_disconnect
 from regress.tracking.runs import write_files
+from regress.tracking.trial_runs import trial_params
 
 ALIAS = "champion"
 

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from mlflow.entities import Metric
 
 from regress.notebook import Exercise, Row
+from regress.tracking.execution import Execution, log_children, now_in_ms
 from regress.tracking.mlflow_internals import MLFLOW_SOURCE_NAME, MLFLOW_USER
-from regress.tracking.record import Execution, log_children, now_in_ms
 from regress.tracking.runs import FinishedRun
 
 

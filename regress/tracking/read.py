@@ -12,7 +12,7 @@ from urllib.parse import urlparse
 import pyarrow as pa
 import pyarrow.parquet as pq
 import yaml
-from mlflow.entities import LifecycleStage, Run
+from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 
 from regress.errors import InputError
@@ -24,84 +24,13 @@ from regress.rerun.recorded import RecordedExecution
 from regress.rerun.rows import parse_rows
 from regress.study import Study
 from regress.study.trial_filter import Fields, sort_trials
+from regress.tracking.execution import PROBLEM, TAG_LIMIT
 from regress.tracking.mlflow_internals import MLFLOW_PARENT_RUN_ID, local_artifact_folder
-from regress.tracking.record import PROBLEM, TAG_LIMIT
 from regress.tracking.store import Store
 
 KIND = "regress.kind"
-BASELINE = "regress.baseline"  # tag of the pinned execution that reruns are compared with
 REPRODUCES = "regress.reproduces"  # tag of a rerun with the id of the execution
 VERDICT_AT = "regress.verdict_at"  # tag of an execution with the time of its last rerun
-RUNS_PER_PAGE = 1000  # MLflow's default
-
-
-def find_execution(store: Store, run: str) -> Run:
-    """Return the execution with run id `run`, or the newest finished one for `latest`.
-
-    Raises
-    ------
-    InputError
-        There is none, it is deleted, or the run is not an execution of a study.
-    """
-    if run == "latest":
-        return _latest(store)
-    try:
-        execution = store.client.get_run(run)
-    except MlflowException:
-        raise InputError(f"RUN: no run {run!r} in {store.display_uri}, expected an id or latest") from None
-    tags = execution.data.tags
-    kind, parent = tags.get(KIND), tags.get(MLFLOW_PARENT_RUN_ID)
-    if execution.info.lifecycle_stage != LifecycleStage.ACTIVE:
-        raise InputError(f"RUN: {run} is deleted in {store.display_uri}")
-    if kind == "rerun":
-        raise InputError(f"RUN: {run} is a rerun; give the execution, {tags.get(REPRODUCES)}")
-    if kind != "study":
-        hint = f"; give its parent run's id, {parent}" if parent else ""
-        raise InputError(f"RUN: {run} is not an execution of a study{hint}")
-    return execution
-
-
-def find_executions(store: Store, run: str) -> list[Run]:
-    """Return the execution that `find_execution` finds; for `baseline` those of all experiments.
-
-    Raises
-    ------
-    InputError
-        There is none, or the run is not an execution of a study.
-    """
-    if run != "baseline":
-        return [find_execution(store, run)]
-    baselines = [find_baseline(store, experiment_id) for experiment_id in _experiment_ids(store)]
-    executions = [execution for execution in baselines if execution is not None]
-    if not executions:
-        raise _nothing_finished(store)
-    return executions
-
-
-def find_baseline(store: Store, experiment_id: str) -> Run | None:
-    """Return the execution that reruns are compared with: the pinned one, else the first that finished.
-
-    None where none has finished.
-    """
-    pinned = _first_finished(store, [experiment_id], f"tags.`{BASELINE}` = 'true'", "end_time DESC")
-    return pinned or _first_finished(store, [experiment_id], "", "end_time ASC")
-
-
-def pin_baseline(store: Store, execution: Run) -> None:
-    """Make a finished execution the baseline of its experiment.
-
-    Raises
-    ------
-    InputError
-        The execution has not finished.
-    """
-    run_id, status = execution.info.run_id, execution.info.status
-    if status != "FINISHED":
-        raise InputError(f"RUN: {run_id} is {status}, expected an execution that has finished")
-    pinned = store.client.search_runs([execution.info.experiment_id], f"tags.`{BASELINE}` = 'true'")
-    for baseline in pinned:
-        store.client.delete_tag(baseline.info.run_id, BASELINE)
-    store.client.set_tag(run_id, BASELINE, "true")
 
 
 def read_record(store: Store, execution: Run) -> RecordedExecution:
@@ -234,14 +163,10 @@ def read_trials(store: Store, execution: Run) -> list[Fields]:
 
 def read_trial_runs(store: Store, execution: Run) -> Iterator[Run]:
     """Yield the run of each trial of an execution."""
-    filter_string = f"tags.`{MLFLOW_PARENT_RUN_ID}` = '{execution.info.run_id}' and tags.`{KIND}` = 'trial'"
-    token = None
-    while token is None or token:
-        page = store.client.search_runs(
-            [execution.info.experiment_id], filter_string, max_results=RUNS_PER_PAGE, page_token=token
-        )
-        yield from page
-        token = page.token or ""
+    return store.search_runs(
+        [execution.info.experiment_id],
+        f"tags.`{MLFLOW_PARENT_RUN_ID}` = '{execution.info.run_id}' and tags.`{KIND}` = 'trial'",
+    )
 
 
 def trials_as_csv(rows: Sequence[Fields]) -> str:
@@ -259,36 +184,6 @@ def _fields(run: Run) -> Fields:
     histories = {name + suffix for name in history_names() for suffix in QUANTILES}
     finals = {name: value for name, value in run.data.metrics.items() if name not in histories}
     return {"run_id": run.info.run_id, **run.data.params, **dict(sorted(finals.items()))}
-
-
-def _latest(store: Store) -> Run:
-    execution = _first_finished(store, _experiment_ids(store), "", "start_time DESC")
-    if execution is None:
-        raise _nothing_finished(store)
-    return execution
-
-
-def _first_finished(store: Store, experiment_ids: list[str], condition: str, order: str) -> Run | None:
-    """Return the first finished execution by `order`; None without one."""
-    conditions = [f"tags.`{KIND}` = 'study'", "attributes.status = 'FINISHED'", *filter(None, [condition])]
-    runs = store.client.search_runs(
-        experiment_ids, " and ".join(conditions), max_results=1, order_by=[f"attributes.{order}"]
-    )
-    return runs[0] if runs else None
-
-
-def _experiment_ids(store: Store) -> list[str]:
-    ids: list[str] = []
-    token = None
-    while token is None or token:
-        page = store.client.search_experiments(page_token=token)
-        ids += [experiment.experiment_id for experiment in page]
-        token = page.token or ""
-    return ids
-
-
-def _nothing_finished(store: Store) -> InputError:
-    return InputError(f"RUN: {store.display_uri} holds no finished execution; start with regress run")
 
 
 def _run_and_status(execution: Run) -> str:

@@ -6,8 +6,8 @@ import pandas as pd
 from mlflow.entities import Metric
 
 from regress.estimators.references import Reference
+from regress.tracking.execution import NAME_LIMIT, TAG_LIMIT, Execution, log_children, now_in_ms, param_text
 from regress.tracking.mlflow_internals import MLFLOW_SOURCE_NAME, MLFLOW_USER
-from regress.tracking.record import NAME_LIMIT, TAG_LIMIT, Execution, log_children, now_in_ms, param_text
 from regress.tracking.runs import FinishedRun
 
 

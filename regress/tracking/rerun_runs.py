@@ -16,15 +16,14 @@ from regress.rerun.drift_figure import render_drift
 from regress.rerun.recorded import RecordedExecution
 from regress.rerun.verdict import RerunReport, Verdict
 from regress.rerun.verdict_tables import verdict_blocks
+from regress.tracking.execution import TAG_LIMIT, Execution, finish_execution, log_files, open_run
 from regress.tracking.mlflow_internals import MLFLOW_RUN_NOTE
 from regress.tracking.read import REPRODUCES, VERDICT_AT
-from regress.tracking.record import TAG_LIMIT, Execution, finish_execution, log_files, open_run
 from regress.tracking.retry import retry_on_disconnect
 from regress.tracking.store import Store
 
 VERDICT = "regress.verdict"
 _RERUN = "regress.rerun"
-_RUNS_PER_PAGE = 1000
 
 
 @dataclass(frozen=True)
@@ -86,19 +85,12 @@ def finish_rerun(rerun: Execution, report: RerunReport, environment: bytes, seco
 
 def find_reruns(store: Store, experiment_id: str | None = None) -> list[RecordedRerun]:
     """Return the finished reruns of one experiment, by default of all, the oldest first."""
-    names = {experiment.experiment_id: experiment.name for experiment in store.client.search_experiments()}
-    reruns: list[Run] = []
-    token = None
-    while token is None or token:
-        page = store.client.search_runs(
-            [experiment_id] if experiment_id else list(names),
-            "tags.`regress.kind` = 'rerun' and attributes.status = 'FINISHED'",
-            max_results=_RUNS_PER_PAGE,
-            order_by=["attributes.start_time ASC"],
-            page_token=token,
-        )
-        reruns += page
-        token = page.token or ""
+    names = {experiment.experiment_id: experiment.name for experiment in store.search_experiments()}
+    reruns = store.search_runs(
+        [experiment_id] if experiment_id else list(names),
+        "tags.`regress.kind` = 'rerun' and attributes.status = 'FINISHED'",
+        order_by=["attributes.start_time ASC"],
+    )
     return [_recorded_rerun(run, names) for run in reruns if VERDICT in run.data.tags]
 
 

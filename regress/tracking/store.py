@@ -3,7 +3,7 @@
 import logging
 import os
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from hashlib import sha256
@@ -16,7 +16,7 @@ import requests
 import sqlalchemy
 from filelock import FileLock
 from mlflow import MlflowClient
-from mlflow.entities import Experiment
+from mlflow.entities import Experiment, Run
 from mlflow.exceptions import MlflowException
 
 from regress.errors import InputError
@@ -31,6 +31,7 @@ _log = logging.getLogger(__name__)
 UI_VARIABLE = "REGRESS_MLFLOW_UI"  # names the address of a server that shows this process's database
 _SERVER = ("http", "https")
 _HEALTH_TIMEOUT = 5.0  # seconds
+RUNS_PER_PAGE = 1000  # as MLflow by default
 
 # The stores that this process has opened, by URI, and the SQLite files that they were opened on.
 _opened: dict[str, "Store"] = {}
@@ -71,6 +72,30 @@ class Store:
             return None
         default = f"sqlite:///{Path.cwd() / 'mlflow.db'}"
         return "mlflow ui" if self.uri == default else f"mlflow ui --backend-store-uri {self.uri}"
+
+    def search_runs(
+        self, experiment_ids: Sequence[str], filter_string: str, order_by: Sequence[str] = ()
+    ) -> Iterator[Run]:
+        """Yield all runs that meet a filter, from as many pages as there are."""
+        token = None
+        while token is None or token:
+            page = self.client.search_runs(
+                list(experiment_ids),
+                filter_string,
+                max_results=RUNS_PER_PAGE,
+                order_by=list(order_by) or None,
+                page_token=token,
+            )
+            yield from page
+            token = page.token or ""
+
+    def search_experiments(self) -> Iterator[Experiment]:
+        """Yield all experiments that are not deleted."""
+        token = None
+        while token is None or token:
+            page = self.client.search_experiments(page_token=token)
+            yield from page
+            token = page.token or ""
 
     def write(self, experiment_id: str, runs: Sequence[FinishedRun]) -> None:
         """Write finished runs, as rows where the store is a database, else request by request.

@@ -14,19 +14,18 @@ from regress.report.files import figure_files, outcome_files
 from regress.report.study_result import StudyResult
 from regress.study import Study
 from regress.tracking.champion import log_champion
-from regress.tracking.lease import hold_lease
-from regress.tracking.record import (
+from regress.tracking.execution import (
     Execution,
     aborted_on_error,
     finish_execution,
-    is_recorded,
     log_files,
-    log_shard,
     log_study,
     open_execution,
 )
+from regress.tracking.lease import hold_lease
 from regress.tracking.reference_runs import log_references
 from regress.tracking.store import Store
+from regress.tracking.trial_runs import is_recorded, log_shard
 from regress.tracking.unfinished import find_unfinished
 from regress.tracking.view import publish_view
 

@@ -10,8 +10,6 @@ from regress.tracking.mlflow_internals import MLFLOW_PARENT_RUN_ID
 from regress.tracking.runs import KEY
 from regress.tracking.store import Store
 
-_RUNS_PER_PAGE = 1000
-
 
 def find_unfinished(store: Store, study: Study) -> Run | None:
     """Return the newest unfinished execution of the same study by the same code that no process runs.
@@ -57,18 +55,9 @@ def _is_running(run: Run) -> bool:
 
 def finished_children(store: Store, experiment_id: str, parent: str) -> frozenset[str]:
     """Return the keys of an execution's finished child runs; delete the unfinished ones."""
-    keys, token = set(), None
-    while True:
-        page = store.client.search_runs(
-            [experiment_id],
-            f"tags.`{MLFLOW_PARENT_RUN_ID}` = '{parent}'",
-            max_results=_RUNS_PER_PAGE,
-            page_token=token,
-        )
-        for run in page:
-            if run.info.status == "FINISHED":
-                keys.add(run.data.tags[KEY])
-            else:
-                store.client.delete_run(run.info.run_id)
-        if not (token := page.token):
-            return frozenset(keys)
+    # All are read before any is deleted, which would move the others to earlier pages.
+    children = list(store.search_runs([experiment_id], f"tags.`{MLFLOW_PARENT_RUN_ID}` = '{parent}'"))
+    for run in children:
+        if run.info.status != "FINISHED":
+            store.client.delete_run(run.info.run_id)
+    return frozenset(run.data.tags[KEY] for run in children if run.info.status == "FINISHED")

@@ -17,13 +17,13 @@ from regress.report.markdown import render_markdown
 from regress.report.outcome import Outcome
 from regress.report.tables import description_blocks
 from regress.study import Study
+from regress.tracking.execution import Execution
 from regress.tracking.mlflow_internals import (
     MLFLOW_PARENT_RUN_ID,
     MLFLOW_RUN_NOTE,
     RESOURCE_DOES_NOT_EXIST,
     ErrorCode,
 )
-from regress.tracking.record import Execution
 from regress.tracking.retry import retry_on_disconnect
 from regress.tracking.store import Store
 

@@ -11,7 +11,7 @@ from mlflow import MlflowClient
 
 from flows.runtime.shown_command import shown_command
 from regress.study import Study
-from regress.tracking.record import begin_execution, log_study
+from regress.tracking.execution import begin_execution, log_study
 from regress.tracking.store import open_store
 from tests.flows.test_resume import api_url, start, trials
 

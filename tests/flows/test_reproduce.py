@@ -24,7 +24,7 @@ from regress.metrics.results import write_parquet
 from regress.numerics import streams
 from regress.study import Study
 from regress.study.load import load
-from regress.tracking.record import begin_execution, finish_execution, log_files, log_study
+from regress.tracking.execution import begin_execution, finish_execution, log_files, log_study
 from regress.tracking.store import open_store
 from tests.flows.test_resume import failing
 from tests.helpers import execute as run_shards

@@ -19,7 +19,7 @@ from regress.pipeline.refit import Refit
 from regress.study import Study, Trial
 from regress.tracking.affine_predictor import AffinePredictor
 from regress.tracking.champion import log_champion
-from regress.tracking.record import Execution, begin_execution
+from regress.tracking.execution import Execution, begin_execution
 from regress.tracking.store import open_store
 
 TRIAL = Trial.model_validate(

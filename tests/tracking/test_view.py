@@ -16,7 +16,7 @@ from regress.pipeline.run import run
 from regress.report.outcome import Outcome
 from regress.study import Study
 from regress.study.load import load, shipped
-from regress.tracking.record import Execution
+from regress.tracking.execution import Execution
 from regress.tracking.store import Store, get_or_create_experiment, open_store
 from regress.tracking.view import MAX_VIEWS, comparison_url, publish_view, render_description, view_state
 from tests.browser import browser_page, require_chromium

@@ -10,7 +10,8 @@ from mlflow import MlflowClient
 
 from flows.cli.main import execute
 from flows.runtime.shown_command import shown_command
-from regress.tracking.read import find_execution, read_trials
+from regress.tracking.find import find_execution
+from regress.tracking.read import read_trials
 from regress.tracking.store import open_store
 
 FIELDS = [
@@ -146,12 +147,12 @@ def test_bad_input_gets_one_sentence(arguments: list[str], sentence: str, shown:
 def test_pages_of_trials_are_put_together(
     recorded: dict[str, object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import regress.tracking.read
+    import regress.tracking.store
 
     store = open_store()
     execution = find_execution(store, "latest")
     whole = read_trials(store, execution)
-    monkeypatch.setattr(regress.tracking.read, "RUNS_PER_PAGE", 7)
+    monkeypatch.setattr(regress.tracking.store, "RUNS_PER_PAGE", 7)
     assert read_trials(store, execution) == whole
     assert len(whole) == 24
 
