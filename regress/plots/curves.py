@@ -7,7 +7,9 @@ from matplotlib import colormaps
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
+from numpy.typing import NDArray
 
+from regress.metrics.table import METRICS
 from regress.plots.grid import (
     SummariesBySetting,
     create_grid,
@@ -21,22 +23,16 @@ from regress.plots.trial_figures import shared_scales
 from regress.study import Study
 
 _MAX_NAMED = 9  # learning rates in the legend, and sigmas
-_NAMES = {"param_error": "parameter error", "train_loss": "training loss"}
 
 
 def draw_curves(
     study: Study, summaries: SummariesBySetting, history: Literal["param_error", "train_loss"]
 ) -> Figure:
     """Draw each trial's median by epoch, on the scales of the trials' own figures."""
-    name = _NAMES[history]
+    name = METRICS[history].label
     order = next(iter(summaries.values())).trial.order
     shades = colormaps["plasma"](np.linspace(0.05, 0.85, len(study.lrs)))
-    lrs, sigmas = spaced_indices(study.lrs, _MAX_NAMED), spaced_indices(study.sigmas, _MAX_NAMED)
-    handles = [Line2D([], [], color=shades[i], label=f"lr {study.lrs[i]:g}") for i in lrs]
-    handles += [
-        Line2D([], [], color="#444444", ls=DASHES[i % len(DASHES)], label=f"sigma {study.sigmas[i]:g}")
-        for i in sigmas
-    ]
+    handles = _legend_handles(study, shades)
     width = side_legend_width(str(line.get_label()) for line in handles)
     title = f"{name} by epoch, order {order}; diverged trials end or leave the panel"
     figure, axes = create_grid(study, 2.4, 1.8, title, right=width)
@@ -60,3 +56,15 @@ def draw_curves(
     label_axes(figure, "epoch", f"{name}, median of {study.replicates} replicates")
     add_side_legend(figure, handles, width)
     return figure
+
+
+def _legend_handles(study: Study, shades: NDArray[np.float64]) -> list[Line2D]:
+    """Return a line for each learning rate, and for each sigma where there are several."""
+    lrs, sigmas = spaced_indices(study.lrs, _MAX_NAMED), spaced_indices(study.sigmas, _MAX_NAMED)
+    handles = [Line2D([], [], color=shades[i], label=f"lr {study.lrs[i]:g}") for i in lrs]
+    if len(study.sigmas) > 1:
+        handles += [
+            Line2D([], [], color="#444444", ls=DASHES[i % len(DASHES)], label=f"sigma {study.sigmas[i]:g}")
+            for i in sigmas
+        ]
+    return handles

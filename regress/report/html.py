@@ -26,5 +26,6 @@ def _table(table: Table) -> str:
 
 def _row(tag: str, texts: Iterable[str], align: Iterable[str]) -> str:
     cells = zip(texts, align, strict=True)
-    content = "".join(f'<{tag} style="text-align: {side}">{escape(text)}</{tag}>' for text, side in cells)
+    style = "padding: 0.2em 0.8em; text-align:"
+    content = "".join(f'<{tag} style="{style} {side}">{escape(text)}</{tag}>' for text, side in cells)
     return f"<tr>{content}</tr>"
