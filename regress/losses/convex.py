@@ -1,4 +1,4 @@
-"""Convex losses: a fit has one minimum, and all but squared loss bound an outlier's pull."""
+"""Convex losses: a fit has a single minimum; psi is bounded for all but squared loss."""
 
 import math
 from typing import Annotated
@@ -17,7 +17,7 @@ from regress.losses.loss import (
     ScalarForm,
     Scale,
     Tuned,
-    near,
+    clamp_far,
     square,
 )
 from regress.values.text import STRICT
@@ -33,7 +33,7 @@ class L2(Loss):
     scalar_form = ScalarForm(scalar.l2_rho, scalar.l2_psi)
 
     def rho(self, u: torch.Tensor) -> torch.Tensor:
-        return torch.addcmul(u.new_zeros(()), u, u, value=0.5)  # one pass over memory, not two
+        return torch.addcmul(u.new_zeros(()), u, u, value=0.5)  # one pass over memory instead of two
 
     def psi(self, u: torch.Tensor) -> torch.Tensor:
         return u
@@ -41,7 +41,7 @@ class L2(Loss):
 
 @dataclass(frozen=True, config=STRICT)
 class L1(Loss):
-    """Boscovich (1757), absolute loss: rho(u) = |u|; psi is 0 at 0 and nan, as torch.nn.L1Loss has it."""
+    """Boscovich (1757), absolute loss: rho(u) = |u|; psi is 0 at 0 and at nan, as in torch.nn.L1Loss."""
 
     name = "l1"
     has_continuous_psi = False
@@ -66,8 +66,8 @@ class L1(Loss):
 class Quantile(Loss):
     """Koenker and Bassett (1978): rho(u) = u (1{u > 0} - tau), so that a share tau lies below the fit.
 
-    A prediction that is too low (u < 0) costs tau |u|, one too high (1 - tau) |u|. At tau = 0.5 it is
-    l1 / 2; psi is 0 at 0 and nan, as that of l1.
+    A prediction that is too low (u < 0) costs tau |u|, one that is too high (1 - tau) |u|. With tau = 0.5
+    it is half of l1; psi is 0 at 0 and at nan, as for l1.
     """
 
     name = "quantile"
@@ -140,13 +140,13 @@ class PseudoHuber(Tuned):
     scale: Scale = "raw"
 
     def rho(self, u: torch.Tensor) -> torch.Tensor:
-        inner = near(u, self.delta)
-        # sqrt(1 + v**2) - 1 = v**2 / (1 + sqrt(1 + v**2)) takes no difference of neighbours.
+        inner = clamp_far(u, self.delta)
+        # sqrt(1 + v**2) - 1 = v**2 / (1 + sqrt(1 + v**2)) avoids the difference of nearly equal numbers.
         bowl = inner * (inner / (1 + self._root(inner)))
         return bowl + self.delta * (u.abs() - inner.abs())
 
     def psi(self, u: torch.Tensor) -> torch.Tensor:
-        inner = near(u, self.delta)
+        inner = clamp_far(u, self.delta)
         return inner.div_(self._root(inner))
 
     def _root(self, inner: torch.Tensor) -> torch.Tensor:
@@ -168,7 +168,7 @@ class LogCosh(Tuned):
     def rho(self, u: torch.Tensor) -> torch.Tensor:
         v = u / self.c
         size = v.abs()
-        # log cosh v is -log(1 - tanh(v)**2) / 2 near 0, and |v| + log((1 + exp(-2 |v|)) / 2) far off.
+        # log cosh v is -log(1 - tanh(v)**2) / 2 near 0, and |v| + log((1 + exp(-2 |v|)) / 2) elsewhere.
         t = v.clamp(-1, 1).tanh()
         inside = (-0.5 * self.c * self.c) * (-t * t).log1p()
         outside = self.c * (u.abs() + self.c * ((-2 * size).exp().log1p() - math.log(2)))
@@ -198,12 +198,12 @@ class Fair(Tuned):
         return torch.where(size < 0.25, inside, outside)
 
     def psi(self, u: torch.Tensor) -> torch.Tensor:
-        inner = near(u, self.c)
+        inner = clamp_far(u, self.c)
         return inner.div_((inner / self.c).abs_().add_(1))
 
 
 def _minus_log1p(v: torch.Tensor) -> torch.Tensor:
-    """|v| - log(1 + |v|) for |v| <= 1/4, to the last digits.
+    """Return |v| - log(1 + |v|) for |v| <= 1/4, accurate to the last digits.
 
     log(1 + a) = 2 (t + t**3/3 + t**5/5 + ...) with t = a / (2 + a) <= 1/9, and a - 2t = a**2 / (2 + a).
     """

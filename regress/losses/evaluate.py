@@ -1,4 +1,4 @@
-"""psi of an array of residuals, by the compiled scalar form where there is one, else by torch."""
+"""Evaluation of psi on NumPy arrays, compiled if the loss has a scalar form, else by torch."""
 
 import numpy as np
 import torch
@@ -11,7 +11,7 @@ Floats = NDArray[np.float64]
 
 
 def evaluate_psi(loss: Loss, residuals: Floats, scale: float = 1.0) -> Floats:
-    """s psi(u / s) at residuals u (n,); `scale` s counts for the losses that ask for it."""
+    """Return s psi(u / s) at residuals u (n,), where s is `scale` for scaled losses and 1 for others."""
     s = scale if loss.is_scaled else 1.0
     u = np.ascontiguousarray(residuals) / s
     form = loss.scalar_form

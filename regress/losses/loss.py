@@ -1,8 +1,8 @@
-"""What a loss is: rho(u) and psi(u) = rho'(u), elementwise, of the residual u = prediction - target.
+"""Base classes of losses: rho(u) and psi(u) = rho'(u) of the residual u = prediction - target.
 
-Both are written with operations that round the same in a vector as alone (+ - * /, abs, sign, clamp,
-where, sqrt, exp, expm1, log1p, tanh): a lane's bits may not depend on its neighbours. A step asks for
-psi alone: it works in place on tensors of its own, which saves most of its time.
+Both use only operations that round a number the same way alone and in a vector (+ - * /, abs, sign, clamp,
+where, sqrt, exp, expm1, log1p, tanh), because a model's bits must not depend on the models trained beside
+it. A training step needs psi only; psi works in place on temporary tensors, which saves most of its time.
 """
 
 from abc import ABC, abstractmethod
@@ -16,11 +16,11 @@ from pydantic import Field
 from regress.values.text import Form
 
 Positive = Annotated[float, Field(gt=0)]
-# Its square and the square's inverse are numbers in float32 too.
+# The square of a constant and its inverse are finite in float32, too.
 Constant = Annotated[float, Field(ge=1e-15, le=1e15)]
 Scale = Literal["raw", "mad"]
 
-# |u| / c from which on a loss has come to its limit in every digit; its square is a number in float32.
+# From |u| / c = FAR on, a loss equals its limit in all digits; the square of FAR is finite in float32.
 FAR = 2.0**63
 
 
@@ -29,8 +29,8 @@ class ScalarForm:
     """rho and psi as functions of one number and the loss's constants, which Numba can compile.
 
     They are importable functions of `u, *constants` that use arithmetic, conditional expressions,
-    `abs`, `math.sqrt`, `regress.numerics.elementary` and other such functions. What else there is
-    rounds by the processor.
+    `abs`, `math.sqrt`, `regress.numerics.elementary` and other such functions. The rounding of any other
+    function may depend on the processor.
     """
 
     rho: Callable[..., float]
@@ -47,9 +47,8 @@ class Saturation(NamedTuple):
 class Loss(Form, ABC):
     """A loss rho of the residual, and its derivative psi, the influence function.
 
-    With a `scalar_form` its models are trained by compiled code, without one by torch. The class variables
-    are traits that other parts of the package ask for; a loss of an installed package sets those that
-    differ.
+    With a `scalar_form` models are trained by compiled code, without one by torch. The class variables are
+    traits that other packages read; a loss of an installed package sets those that differ.
     """
 
     scalar_form: ClassVar[ScalarForm | None] = None
@@ -60,30 +59,30 @@ class Loss(Form, ABC):
 
     @abstractmethod
     def rho(self, u: torch.Tensor) -> torch.Tensor:
-        """The loss of each residual; any shape, the shape and dtype kept."""
+        """Return the loss of each residual, of the shape and dtype of `u`."""
 
     @abstractmethod
     def psi(self, u: torch.Tensor) -> torch.Tensor:
-        """The derivative of `rho` at each residual; any shape, the shape and dtype kept."""
+        """Return the derivative of `rho` at each residual, of the shape and dtype of `u`."""
 
     @property
     def is_scaled(self) -> bool:
-        """Whether the constant is in units of the residuals' scale, and not of the target."""
+        """Whether the constant is a multiple of the residuals' scale."""
         return False
 
     @property
     def quantile_level(self) -> float | None:
-        """The level tau where rho is proportional to the check loss u (1{u > 0} - tau); None elsewhere."""
+        """The level tau if rho is proportional to the check loss u (1{u > 0} - tau), else None."""
         return None
 
     @property
     def saturation(self) -> Saturation | None:
-        """Where psi levels off, of a loss whose psi is u up to there; None for other losses."""
+        """Where psi becomes constant, if psi(u) = u up to that residual; None for other losses."""
         return None
 
     @property
     def constants(self) -> tuple[float, ...]:
-        """The numbers among the fields, in their order: what `scalar_form` is given after u."""
+        """The numeric fields in their order: the arguments of `scalar_form` after u."""
         values = (getattr(self, field.name) for field in fields(self))  # type: ignore[arg-type]
         return tuple(value for value in values if isinstance(value, float))
 
@@ -91,8 +90,8 @@ class Loss(Form, ABC):
 class Tuned(Loss):
     """A loss whose constant c has the residual's unit: rho_cs(u) = s**2 rho_c(u / s).
 
-    `scale` says what c is a multiple of: of 1 (raw), or of s = MAD / 0.6745 of the residuals of a
-    robust pilot fit (mad). `rho` and `psi` know of no s; who trains calls `scaled_rho`, `scaled_psi`.
+    With scale=raw, s = 1; with scale=mad, s = MAD / 0.6745 of the residuals of a robust pilot fit. `rho`
+    and `psi` do not apply s; training calls `scaled_rho` and `scaled_psi`.
     """
 
     scale: Scale
@@ -103,21 +102,21 @@ class Tuned(Loss):
 
 
 def scaled_rho(loss: Loss, u: torch.Tensor, s: torch.Tensor) -> torch.Tensor:
-    """s**2 rho(u / s): what `loss` is with its constant s times as large; s > 0 broadcasts to u."""
+    """Return s**2 rho(u / s), the loss with its constant multiplied by s; s > 0 broadcasts to u."""
     return s * (s * loss.rho(u / s))
 
 
 def scaled_psi(loss: Loss, u: torch.Tensor, s: torch.Tensor) -> torch.Tensor:
-    """s psi(u / s), the derivative of `scaled_rho`; s > 0 broadcasts to u."""
+    """Return s psi(u / s), the derivative of `scaled_rho`; s > 0 broadcasts to u."""
     return s * loss.psi(u / s)
 
 
-def near(u: torch.Tensor, c: float) -> torch.Tensor:
-    """u, held where `square` of it is a number; a new tensor."""
+def clamp_far(u: torch.Tensor, c: float) -> torch.Tensor:
+    """Return u clamped to where its `square` is finite, as a new tensor."""
     return u.clamp(-FAR * c, FAR * c)
 
 
 def square(u: torch.Tensor, c: float) -> torch.Tensor:
-    """(u / c)**2; a new tensor."""
+    """Return (u / c)**2 as a new tensor."""
     v = u / c
     return v * v

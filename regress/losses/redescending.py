@@ -1,10 +1,10 @@
-"""Losses that let go: psi returns to 0, a far outlier no longer pulls, and a fit may have many minima."""
+"""Redescending losses: psi returns to 0 for far outliers; a fit may have several minima."""
 
 import torch
 from pydantic.dataclasses import dataclass
 
 from regress.losses import scalar
-from regress.losses.loss import FAR, Constant, ScalarForm, Scale, Tuned, near, square
+from regress.losses.loss import FAR, Constant, ScalarForm, Scale, Tuned, clamp_far, square
 from regress.values.text import STRICT
 
 
@@ -22,13 +22,13 @@ class Cauchy(Tuned):
     scale: Scale = "raw"
 
     def rho(self, u: torch.Tensor) -> torch.Tensor:
-        v2 = square(near(u, self.c), self.c)
+        v2 = square(clamp_far(u, self.c), self.c)
         beyond = (u.abs() / (FAR * self.c)).clamp(min=1)
-        # log(beyond) is 0 but where u is so far off that v2 stays at FAR**2.
+        # log(beyond) is 0 except where |u| is so large that v2 is clamped to FAR**2.
         return self.c * self.c * (0.5 * v2.log1p() + (beyond - 1).log1p())
 
     def psi(self, u: torch.Tensor) -> torch.Tensor:
-        inner = near(u, self.c)
+        inner = clamp_far(u, self.c)
         return inner.div_(square(inner, self.c).add_(1))
 
 
@@ -46,10 +46,10 @@ class Welsch(Tuned):
     scale: Scale = "raw"
 
     def rho(self, u: torch.Tensor) -> torch.Tensor:
-        return (-0.5 * self.c * self.c) * (-square(near(u, self.c), self.c)).expm1()
+        return (-0.5 * self.c * self.c) * (-square(clamp_far(u, self.c), self.c)).expm1()
 
     def psi(self, u: torch.Tensor) -> torch.Tensor:
-        inner = near(u, self.c)
+        inner = clamp_far(u, self.c)
         return inner.mul_(square(inner, self.c).neg_().exp_())
 
 
@@ -67,11 +67,11 @@ class GemanMcClure(Tuned):
     scale: Scale = "raw"
 
     def rho(self, u: torch.Tensor) -> torch.Tensor:
-        inner = near(u, self.c)
+        inner = clamp_far(u, self.c)
         return 0.5 * inner * (inner / (1 + square(inner, self.c)))
 
     def psi(self, u: torch.Tensor) -> torch.Tensor:
-        inner = near(u, self.c)
+        inner = clamp_far(u, self.c)
         root = square(inner, self.c).add_(1)
         return inner.div_(root).div_(root)
 
@@ -80,7 +80,7 @@ class GemanMcClure(Tuned):
 class Tukey(Tuned):
     """Beaton and Tukey (1974), the biweight: rho(u) = c**2 / 6 (1 - (1 - v**2)**3) for |v| <= 1, v = u / c.
 
-    From |u| = c on rho is c**2 / 6 and psi 0. 95 % efficient at the normal distribution with
+    For |u| >= c, rho is c**2 / 6 and psi is 0. 95 % efficient at the normal distribution with
     c = 4.685 (Holland and Welsch 1977).
     """
 

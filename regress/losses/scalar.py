@@ -1,7 +1,7 @@
-"""rho and psi of the losses once more, of one number and written to be compiled: see `ScalarForm`.
+"""Scalar forms of rho and psi, functions of one number that Numba compiles; see `ScalarForm`.
 
-Each states the formula of its class in `convex` or `redescending`, and a test holds the two together. A
-residual that is nan stays nan, unless torch makes it 0.
+Each has the formula of its class in `convex` or `redescending`; a test compares the two. A nan residual
+gives nan, except where torch gives 0.
 """
 
 import math
@@ -54,13 +54,13 @@ def smooth_l1_psi(u: float, beta: float) -> float:
 
 
 def pseudo_huber_rho(u: float, delta: float) -> float:
-    inner = near(u, delta)
+    inner = clamp_far(u, delta)
     bowl = inner * (inner / (1.0 + math.sqrt(1.0 + square(inner, delta))))
     return bowl + delta * (abs(u) - abs(inner))
 
 
 def pseudo_huber_psi(u: float, delta: float) -> float:
-    inner = near(u, delta)
+    inner = clamp_far(u, delta)
     return inner / math.sqrt(1.0 + square(inner, delta))
 
 
@@ -86,37 +86,37 @@ def fair_rho(u: float, c: float) -> float:
 
 
 def fair_psi(u: float, c: float) -> float:
-    inner = near(u, c)
+    inner = clamp_far(u, c)
     return inner / (1.0 + abs(inner / c))
 
 
 def cauchy_rho(u: float, c: float) -> float:
     beyond = abs(u) / (FAR * c)
     far = log1p(beyond - 1.0 if beyond > 1.0 else 0.0)
-    return c * c * (0.5 * log1p(square(near(u, c), c)) + far)
+    return c * c * (0.5 * log1p(square(clamp_far(u, c), c)) + far)
 
 
 def cauchy_psi(u: float, c: float) -> float:
-    inner = near(u, c)
+    inner = clamp_far(u, c)
     return inner / (1.0 + square(inner, c))
 
 
 def welsch_rho(u: float, c: float) -> float:
-    return (-0.5 * c * c) * expm1(-square(near(u, c), c))
+    return (-0.5 * c * c) * expm1(-square(clamp_far(u, c), c))
 
 
 def welsch_psi(u: float, c: float) -> float:
-    inner = near(u, c)
+    inner = clamp_far(u, c)
     return inner * exp(-square(inner, c))
 
 
 def geman_mcclure_rho(u: float, c: float) -> float:
-    inner = near(u, c)
+    inner = clamp_far(u, c)
     return 0.5 * inner * (inner / (1.0 + square(inner, c)))
 
 
 def geman_mcclure_psi(u: float, c: float) -> float:
-    inner = near(u, c)
+    inner = clamp_far(u, c)
     root = 1.0 + square(inner, c)
     return inner / root / root
 
@@ -133,11 +133,11 @@ def tukey_psi(u: float, c: float) -> float:
     return inner * root * root
 
 
-def near(u: float, c: float) -> float:
-    """u, held where `square` of it is a number."""
+def clamp_far(u: float, c: float) -> float:
+    """Return u clamped to where its `square` is finite."""
     return clamp(u, -FAR * c, FAR * c)
 
 
 def square(u: float, c: float) -> float:
-    """(u / c)**2."""
+    """Return (u / c)**2."""
     return (u / c) * (u / c)

@@ -1,8 +1,8 @@
-"""Orders that help: rows so visited that the gradients' partial sums stay small.
+"""Orders that speed training up by keeping the partial sums of gradients small.
 
-Each lane keeps the gradient of every row that it visits, splits the rows by signs that keep a running sum
-small, and in the next epoch visits the left ones forwards, then the right ones backwards (herding;
-Lu, Guo, De Sa 2022, "GraB"; Cooper et al. 2023, pairs).
+Each model keeps the gradient of every row that it visits and assigns the rows signs that keep a running
+sum small. In the next epoch it visits the rows of one sign forwards, then those of the other backwards
+(herding; Lu, Guo, De Sa 2022, "GraB"; Cooper et al. 2023, pairs).
 """
 
 from abc import abstractmethod
@@ -28,18 +28,20 @@ Signs = NDArray[np.bool_]
 
 @dataclass(frozen=True, config=STRICT)
 class _Balanced(Order):
+    """An order of rows whose gradients are balanced by signs."""
+
     @property
     def follows_model(self) -> bool:
         return True
 
     @abstractmethod
-    def goes_left(self, previous: PreviousEpoch) -> Signs:
-        """Whether the row visited j-th goes to the left end of the next epoch (n, G)."""
+    def assign_left(self, previous: PreviousEpoch) -> Signs:
+        """Return whether the j-th visited row goes to the left end of the next epoch (n, G)."""
 
     def permutations(
         self, data: Data, model: Model, seed: int, epochs: int, batch_size: int
     ) -> Permutations:
-        """What the first epoch is, and the others would be without balancing: shuffled."""
+        """Return shuffled epochs, of which training uses the first and rearranges the others."""
         return Shuffled().permutations(data, model, seed, epochs, batch_size)
 
     def rearrangement(self, batch_size: int) -> Rearrangement:
@@ -48,7 +50,7 @@ class _Balanced(Order):
     def _rearranged(self, inputs: EpochInputs) -> Permutations:
         if (previous := inputs.previous) is None:
             return inputs.drawn
-        left = self.goes_left(previous)
+        left = self.assign_left(previous)
         order = np.empty(previous.visited.shape, np.intp)
         _kernel("place_at_ends", previous.gradients)(np.ascontiguousarray(previous.visited), left, order)
         return order
@@ -56,41 +58,48 @@ class _Balanced(Order):
 
 @dataclass(frozen=True, config=STRICT)
 class Grab(_Balanced):
-    """GraB: g = gradient - mean gradient of the epoch before; left and s += g where s . g <= 0, else right
-    and s -= g."""
+    """GraB: balances g = gradient - mean gradient of the epoch before.
+
+    A row goes left, and s += g, where s . g <= 0; else it goes right, and s -= g.
+    """
 
     name = "grab"
 
-    def goes_left(self, previous: PreviousEpoch) -> Signs:
+    def assign_left(self, previous: PreviousEpoch) -> Signs:
         return _balance(previous.gradients - previous.mean_before)
 
 
 @dataclass(frozen=True, config=STRICT)
 class PairBalance(_Balanced):
-    """The same rule for the difference of each two rows in a row, which part: no mean is needed."""
+    """The rule of GraB for the gradient difference of each pair of consecutive rows.
+
+    The rows of a pair go to opposite ends, so that no mean is needed.
+    """
 
     name = "pair-balance"
 
-    def goes_left(self, previous: PreviousEpoch) -> Signs:
+    def assign_left(self, previous: PreviousEpoch) -> Signs:
         pairs = len(previous.gradients) // 2
         first, second = previous.gradients[: 2 * pairs : 2], previous.gradients[1 : 2 * pairs : 2]
-        left = np.ones(previous.visited.T.shape, bool)  # an odd row out ends up in the middle
+        left = np.ones(
+            previous.visited.T.shape, bool
+        )  # the last row of an odd number ends up in the middle
         left[: 2 * pairs : 2] = _balance(first - second)
         left[1 : 2 * pairs : 2] = ~left[: 2 * pairs : 2]
         return left
 
 
 def _balance(vectors: NDArray[Any]) -> Signs:
-    """For vectors (n, P, G) one by one: whether s . v <= 0 (n, G), s being the signed sum so far."""
+    """Return whether s . v <= 0 (n, G) for vectors v (n, P, G) in turn, s being the signed sum so far."""
     _, size, lanes = vectors.shape
     left = np.empty((len(vectors), lanes), bool)
-    with np.errstate(over="ignore", invalid="ignore"):  # of a lane that became non-finite
+    with np.errstate(over="ignore", invalid="ignore"):  # of a model that became non-finite
         _kernel("balance", vectors)(vectors, np.zeros((size, lanes)), np.empty(lanes), left)
     return left
 
 
 def _kernel(name: str, vectors: NDArray[Any]) -> Callable[..., None]:
-    """A function of `regress.kernels.balance`, compiled where that can be done."""
+    """Return a function of `regress.kernels.balance`, compiled if possible."""
     kernels = load_kernels("float32" if vectors.dtype == np.float32 else "float64")
     function: Callable[..., None] = getattr(kernels or balance, name)
     return function

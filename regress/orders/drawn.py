@@ -1,4 +1,4 @@
-"""Orders that look at no row: drawn by chance, or as stored."""
+"""Orders that do not depend on the rows' values: random ones, and the rows as stored."""
 
 from abc import abstractmethod
 
@@ -18,7 +18,7 @@ class _Drawn(Order):
 
     @abstractmethod
     def epoch(self, rows: int, seed: int, replicate: int, epoch: int) -> Permutations:
-        """The row indices (n,) of one epoch, counted from 0."""
+        """Return the row indices (n,) of one epoch, counted from 0."""
 
     def permutations(
         self, data: Data, model: Model, seed: int, epochs: int, batch_size: int
@@ -46,7 +46,7 @@ class Shuffled(_Drawn):
 
 @dataclass(frozen=True, config=STRICT)
 class ShuffleOnce(_Drawn):
-    """One permutation, repeated: that of the first shuffled epoch."""
+    """The permutation of the first shuffled epoch, repeated in every epoch."""
 
     name = "shuffle-once"
 
@@ -71,7 +71,7 @@ class FlipFlop(_Drawn):
 
 @dataclass(frozen=True, config=STRICT)
 class WithReplacement(_Drawn):
-    """n independent draws an epoch, the sampling of SGD's theory: some rows come twice, some not at all."""
+    """n independent draws per epoch, as theory of SGD assumes; some rows occur twice, others not at all."""
 
     name = "with-replacement"
     draws_with_replacement = True
@@ -83,7 +83,7 @@ class WithReplacement(_Drawn):
 
 @dataclass(frozen=True, config=STRICT)
 class Sequential(_Drawn):
-    """As stored, every epoch (the incremental gradient method)."""
+    """The rows as stored, in every epoch (the incremental gradient method)."""
 
     name = "sequential"
 

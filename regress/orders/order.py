@@ -1,4 +1,4 @@
-"""What every order gives: permutations, and how a lane rearranges them if it does."""
+"""Base class of orders: permutations of the rows, and how models rearrange them during training."""
 
 from abc import ABC, abstractmethod
 from typing import ClassVar
@@ -18,7 +18,7 @@ Permutations = NDArray[np.intp]
 class Order(Form, ABC):
     """The order in which an epoch visits the training rows.
 
-    The class variables are traits that other parts of the package ask for.
+    The class variables are traits that other packages read.
     """
 
     is_shuffled: ClassVar[bool] = False  # random reshuffling, which other orders are compared with
@@ -29,7 +29,7 @@ class Order(Form, ABC):
     def permutations(
         self, data: Data, model: Model, seed: int, epochs: int, batch_size: int
     ) -> Permutations:
-        """Row indices (R, epochs, n): in each epoch every row once; `model` is what fits the data."""
+        """Return row indices (R, epochs, n) in the order in which `model` visits them."""
 
     @property
     def is_fixed(self) -> bool:
@@ -42,9 +42,9 @@ class Order(Form, ABC):
         return False
 
     def rearrangement(self, batch_size: int) -> Rearrangement | None:
-        """How each lane orders its own epochs; None where all lanes of a stream share them."""
+        """Return how each model orders its own epochs; None if all models of a stream share them."""
         return None
 
     def refuse(self, problem: Problem) -> str | None:
-        """Why this problem has no such order; None where it has."""
+        """Return why the order is impossible for a problem; None if it is possible."""
         return None

@@ -23,11 +23,11 @@ Numbers = NDArray[Any]  # of any dtype
 
 @dataclass(frozen=True, config=STRICT)
 class _Sorted(Order):
-    """Sorted by a score of the residuals under `surrogate`.
+    """Rows sorted by a score of their residuals under `surrogate`.
 
-    Single rows once for all epochs (level=example); or each epoch's shuffled batches by their mean
-    score (level=batch, "batch reorder" in Shumailov et al. 2021), a smaller last one staying last. With
-    surrogate=self every lane sorts by its own residuals as each epoch begins.
+    With level=example rows are sorted once for all epochs. With level=batch the shuffled batches of each
+    epoch are sorted by their mean score ("batch reorder" in Shumailov et al. 2021); a smaller last batch
+    stays last. With surrogate=self each model sorts by its own residuals at the start of each epoch.
     """
 
     surrogate: Surrogate = "ols"
@@ -35,14 +35,14 @@ class _Sorted(Order):
 
     @abstractmethod
     def score(self, residual: Floats) -> Floats:
-        """What to sort batches by, ascending, as its mean; `residual` is prediction minus target."""
+        """Return the score whose mean sorts batches, given residuals (prediction minus target)."""
 
     def row_score(self, residual: Numbers) -> Numbers:
-        """What to sort single rows by: whatever grows with their score."""
+        """Return what single rows are sorted by: any increasing function of their score."""
         return self.score(residual)
 
     def places(self, count: int) -> Permutations:
-        """Which of the `count` sorted things comes when."""
+        """Return the ranks of the `count` sorted rows or batches in the order in which they are visited."""
         return np.arange(count)
 
     def permutations(
@@ -80,17 +80,17 @@ class _Sorted(Order):
         return None
 
     def _rearranged(self, inputs: EpochInputs, batch_size: int) -> Permutations:
-        assert inputs.residual is not None, "asked for"
+        assert inputs.residual is not None, "requested by `by`"
         if self.level == "example":
             return self._rows(self.row_score(inputs.residual))
         return self._batches(self.score(inputs.residual.astype(np.float64)), inputs.drawn, batch_size)
 
     def _rows(self, score: Numbers) -> Permutations:
-        """Row indices (R, n) by score (R, n)."""
+        """Return row indices (R, n) by score (R, n)."""
         return sort_rows(score)[..., self.places(score.shape[-1])]
 
     def _batches(self, score: Floats, drawn: Permutations, batch_size: int) -> Permutations:
-        """The order `drawn` (R, n) with its full batches sorted by their mean score."""
+        """Return the order `drawn` (R, n) with its full batches sorted by their mean score."""
         full = drawn.shape[-1] // batch_size
         cut = full * batch_size
         batches = drawn[:, :cut].reshape(len(drawn), full, batch_size)
@@ -102,7 +102,7 @@ class _Sorted(Order):
 
 @dataclass(frozen=True, config=STRICT)
 class EasyToHard(_Sorted):
-    """Ascending r**2: what the model already fits comes first (the notebook's malicious data set)."""
+    """Ascending r**2: well-fitted rows first (the malicious data set of the notebook)."""
 
     name = "easy-to-hard"
 
@@ -128,7 +128,7 @@ class HardToEasy(_Sorted):
 
 @dataclass(frozen=True, config=STRICT)
 class OscillatingIn(_Sorted):
-    """The hardest, the easiest, the next hardest, the next easiest, ... to the median of r**2."""
+    """The hardest row, the easiest, the next hardest, the next easiest, ... up to the median of r**2."""
 
     name = "oscillating-in"
 
@@ -145,7 +145,7 @@ class OscillatingIn(_Sorted):
 
 @dataclass(frozen=True, config=STRICT)
 class OscillatingOut(OscillatingIn):
-    """From the median of r**2 outwards, alternately, to the easiest and the hardest: inwards reversed."""
+    """From the median of r**2 alternately to the easiest and the hardest row: oscillating-in reversed."""
 
     name = "oscillating-out"
 
@@ -155,7 +155,7 @@ class OscillatingOut(OscillatingIn):
 
 @dataclass(frozen=True, config=STRICT)
 class Signed(_Sorted):
-    """Ascending target minus prediction: an epoch's gradients pull one way first, then the other."""
+    """Ascending target minus prediction: gradients of one sign first, then of the other."""
 
     name = "signed"
 
@@ -164,10 +164,10 @@ class Signed(_Sorted):
 
 
 def sort_rows(score: Numbers) -> Permutations:
-    """Indices (R, n) that sort each row of score (R, n), equal ones as they are stored, nan last."""
+    """Return indices (R, n) that sort each row of score (R, n) stably, nan last."""
     if score.dtype != np.float32:
         return np.argsort(score, axis=-1, kind="stable")
-    # A float32 and its index fit into one integer, and integers sort three times as fast as indices.
+    # A float32 and its index fit into one integer; sorting integers is three times as fast as argsort.
     numbers = np.where(np.isnan(score), np.float32(np.nan), score + np.float32(0))  # -0 is 0
     raw = numbers.view(np.uint32)
     ascending = np.where(raw >> 31, ~raw, raw | np.uint32(1 << 31))

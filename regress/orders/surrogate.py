@@ -1,4 +1,4 @@
-"""The model by whose residuals an adversary sorts the rows."""
+"""Surrogates: models by whose residuals an adversarial order sorts the rows."""
 
 from typing import Literal
 
@@ -19,10 +19,10 @@ _LR, _BATCH_SIZE = 0.03, 32
 
 
 def residuals(surrogate: Surrogate, data: Data, model: Model, seed: int) -> Floats:
-    """Prediction minus target (R, n) on the training rows, which may be contaminated.
+    """Return prediction minus target (R, n) on the training rows, which may be contaminated.
 
-    Under least squares on them (`ols`), the generating parameters (`oracle`), or a model that saw them
-    for one epoch (`trained`). By its own residuals (`self`) a lane sorts in training, not here.
+    The surrogate is the least-squares fit to them (`ols`), the generating parameters (`oracle`), or a model
+    trained on them for one epoch (`trained`). With `self` models sort during training instead.
     """
     fits = {"ols": _least_squares, "oracle": _truth, "trained": _trained}
     return np.asarray(model.predict(data.train_x, fits[surrogate](data, model, seed)) - data.train_y)
@@ -33,15 +33,15 @@ def _least_squares(data: Data, model: Model, seed: int) -> Floats:
 
 
 def _truth(data: Data, model: Model, seed: int) -> Floats:
-    assert data.truth is not None, "a study that asks for the oracle has been refused before"
+    assert data.truth is not None, "a study without truth and with the oracle is refused"
     return data.truth
 
 
 def _trained(data: Data, model: Model, seed: int) -> Floats:
-    """From zero through one shuffled epoch of squared loss at lr .03 in batches of 32, in float64.
+    """Train from zero for one shuffled epoch by squared loss, lr .03, batches of 32, in float64.
 
-    The black-box attack of Shumailov et al. (2021): the adversary watches the stream, not the lanes.
-    A surrogate that diverges ranks nothing, and the rows stay as they are stored.
+    This is the black-box attack of Shumailov et al. (2021): the adversary sees the data, not the models. If
+    the surrogate diverges, all scores are nan and the rows stay as they are stored.
     """
     order = [streams.permutation(data.rows, seed, "surrogate", r) for r in data.indices]
     trajectory = train(
