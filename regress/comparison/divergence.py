@@ -1,4 +1,4 @@
-"""Which trials diverged, by contamination and loss."""
+"""Counts of diverged trials by contamination and loss."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from regress.metrics.summary import TrialSummary
 
 @dataclass(frozen=True)
 class Diverged:
-    """How many of the trials of one contamination and loss diverged, and from which lr on."""
+    """The number of diverged trials of one contamination and loss, and the smallest lr among them."""
 
     contamination: str
     loss: str
@@ -19,7 +19,7 @@ class Diverged:
 
 
 def count_diverged(summaries: Sequence[TrialSummary]) -> tuple[Diverged, ...]:
-    """Count the diverged trials of each contamination and loss, where any diverged."""
+    """Count the diverged trials of each contamination and loss with any."""
     groups: dict[tuple[str, str], list[TrialSummary]] = {}
     for summary in summaries:
         key = str(summary.trial.contamination), str(summary.trial.loss)

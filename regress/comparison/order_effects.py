@@ -1,4 +1,4 @@
-"""What an order changes: paired comparisons with shuffled rows."""
+"""Effects of orders: paired comparisons with shuffled rows."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ class OrderEffect:
 
     `log_ratio` is the median over n replicates of log(param_error / shuffled's), `lo` and `hi` its 95 %
     bootstrap interval, `p_holm` a Wilcoxon signed-rank p, adjusted over all settings (Holm). Pairs with a
-    diverged model are `left_out`. All are None where no pair is left.
+    diverged model are `left_out`. All are None if no pair is left.
     """
 
     order: str
@@ -86,7 +86,7 @@ def _setting(summary: TrialSummary) -> tuple[str, str, float, float, int]:
 
 
 def log_ratios(error: Floats, baseline: Floats) -> Floats:
-    """log(error / baseline) of the pairs in which both are finite and neither is zero."""
+    """Return log(error / baseline) of the pairs in which both are finite and positive."""
     usable = np.isfinite(error) & np.isfinite(baseline) & (error > 0) & (baseline > 0)
     return np.asarray(np.log(error[usable]) - np.log(baseline[usable]))
 
@@ -111,7 +111,7 @@ def _effect(summary: TrialSummary, values: Floats, p: float | None, seed: int) -
 
 
 def median_interval(values: Floats, seed: int) -> tuple[float, float]:
-    """The 95 % percentile-bootstrap interval of the median of `values` (n,)."""
+    """Return the 95 % percentile-bootstrap interval of the median of `values` (n,)."""
     n = len(values)
     ranked = np.sort(values[_resamples(n, seed)], axis=1)
     medians = (ranked[:, (n - 1) // 2] + ranked[:, n // 2]) / 2  # np.median takes twice as long
@@ -119,9 +119,9 @@ def median_interval(values: Floats, seed: int) -> tuple[float, float]:
     return float(nearest_rank(medians, tail)), float(nearest_rank(medians, 1 - tail))
 
 
-@lru_cache(maxsize=4)  # all cells with n pairs are resampled alike
+@lru_cache(maxsize=4)  # settings with n pairs share resamples
 def _resamples(n: int, seed: int) -> NDArray[np.intp]:
-    """Which of n values each resample holds (_RESAMPLES, n)."""
+    """Return the indices (_RESAMPLES, n) of resamples of n values."""
     draws = streams.uniforms(_RESAMPLES * n, seed, "bootstrap", n)
     return (draws * n).astype(np.intp).reshape(_RESAMPLES, -1)
 

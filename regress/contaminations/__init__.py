@@ -1,9 +1,9 @@
-"""Contaminations: which training rows are replaced, and by what. The mask is kept.
+"""Contaminations: replacements of training rows by outliers, with a mask of the replaced rows.
 
-Random rows are the first ones of a random permutation that depends only on the seed and the replicate, and
-a row's own draws are keyed by its position in the data. Hence two contaminations of the same fraction
-replace the same rows, and a larger fraction replaces those of a smaller one and more. A direction in
-feature space is that of the first feature, u = (1, 0, ..., 0).
+Random rows are the first rows of a random permutation that depends only on the seed and the replicate, and
+the numbers drawn for a row are keyed by its position in the data. Hence two contaminations of the same
+fraction replace the same rows, and a larger fraction replaces a superset of them. Directions in feature
+space are along the first feature, u = (1, 0, ..., 0).
 """
 
 from regress.contaminations.contamination import Contamination

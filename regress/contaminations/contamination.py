@@ -1,4 +1,4 @@
-"""The base class of contaminations, and what they share."""
+"""Base class of contaminations and functions that they share."""
 
 from abc import ABC, abstractmethod
 from dataclasses import replace
@@ -19,8 +19,7 @@ NotNegative = Annotated[float, Field(ge=0)]
 
 
 class OneSidedOutliers(NamedTuple):
-    """Targets of a `fraction` of the rows are raised by `shift` + `spread` * N(0, 1), whatever their
-    features."""
+    """A `fraction` of the targets is raised by `shift` + `spread` * N(0, 1), whatever the features."""
 
     fraction: float
     shift: float  # negative where targets are lowered
@@ -28,16 +27,16 @@ class OneSidedOutliers(NamedTuple):
 
 
 class Contamination(Form, ABC):
-    """Replaces rows of the training data, and marks them."""
+    """A replacement of training rows, which are marked."""
 
     is_clean: ClassVar[bool] = False  # replaces no row
 
     @abstractmethod
     def apply(self, data: Data, model: Model, seed: int) -> Data:
-        """The contaminated data, `data` itself being left as it is; `model` is what fits the data."""
+        """Return a contaminated copy of `data`, to which `model` is fitted."""
 
     def refuse(self, problem: Problem) -> str | None:
-        """Why this problem's rows cannot be contaminated so; None where they can."""
+        """Return why the rows of a problem cannot be contaminated in this way; None if they can."""
         needed, rows = self.rows_needed(), problem.train_rows
         if needed > rows:
             return f"needs {needed} training rows, there are {rows}"
@@ -51,17 +50,17 @@ class Contamination(Form, ABC):
         return None
 
     def rows_needed(self) -> int:
-        """The least number of training rows that this contamination makes sense for."""
+        """Return the smallest number of training rows that can be contaminated in this way."""
         return 1
 
     @property
     def outlier_fraction(self) -> float | None:
-        """The fraction of rows that are outliers, of a contamination that has one as a parameter."""
+        """The fraction of outliers, if it is a parameter of the contamination."""
         return None
 
     @property
     def one_sided_outliers(self) -> OneSidedOutliers | None:
-        """The outliers, where random targets are shifted to one side and nothing else is done."""
+        """The outliers, if the contamination only shifts random targets to one side."""
         return None
 
     @property
@@ -76,12 +75,12 @@ class Contamination(Form, ABC):
 
     @property
     def needs_real_features(self) -> bool:
-        """Whether features may come out as any real number, negative ones too."""
+        """Whether a contaminated feature may be any real number, including negative ones."""
         return False
 
 
 def replace_rows(mask: Mask, data: Data, x: Floats, y: Floats) -> Data:
-    """`data` with features x (R, n, F) and targets y (R, n) where `mask` (R, n) says so."""
+    """Return `data` with features x (R, n, F) and targets y (R, n) in the rows of `mask` (R, n)."""
     return replace(
         data,
         train_x=data.train_x if x is data.train_x else np.where(mask[..., None], x, data.train_x),

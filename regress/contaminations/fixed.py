@@ -1,4 +1,4 @@
-"""Contaminations of no row, or of one that is named."""
+"""Contaminations of no row and of a given row."""
 
 from dataclasses import replace
 from typing import Annotated
@@ -14,7 +14,7 @@ from regress.values.text import STRICT
 
 @dataclass(frozen=True, config=STRICT)
 class Clean(Contamination):
-    """Nothing is replaced."""
+    """No row is replaced."""
 
     name = "clean"
     is_clean = True
@@ -29,10 +29,10 @@ class Clean(Contamination):
 
 @dataclass(frozen=True, config=STRICT)
 class Single(Contamination):
-    """The notebook's outlier: x[row] *= value / y[row], y[row] = value, a far leverage point.
+    """The outlier of the notebook, a leverage point: x[row] *= value / y[row], y[row] = value.
 
-    The row is counted from 0. The point misses the model by the intercept's share alone, a ratio off.
-    Where y[row] is 0 there is no ratio, and x stays.
+    Rows are counted from 0. Scaling both by the same ratio leaves a residual that is due to the intercept
+    alone. If y[row] is 0, x is not changed.
     """
 
     name = "single"
@@ -41,8 +41,8 @@ class Single(Contamination):
 
     def apply(self, data: Data, model: Model, seed: int) -> Data:
         x, y, mask = data.train_x.copy(), data.train_y.copy(), data.contaminated.copy()
-        here = y[:, self.row]
-        ratio = np.divide(self.value, here, out=np.ones_like(here), where=here != 0)
+        target = y[:, self.row]
+        ratio = np.divide(self.value, target, out=np.ones_like(target), where=target != 0)
         x[:, self.row] *= ratio[:, None]
         y[:, self.row] = self.value
         mask[:, self.row] = True

@@ -1,4 +1,4 @@
-"""Contaminations that add noise: to every row, or to a random number of rows."""
+"""Contaminations that add noise to all rows or to a random number of rows."""
 
 from typing import Annotated
 
@@ -23,8 +23,8 @@ from regress.values.text import STRICT
 class HeavyTails(Contamination):
     """Heavy-tailed noise: y += scale * t on every row, t ~ Student's with df degrees of freedom.
 
-    Every row is marked. With df = 1 the noise has no mean, with df = 2 no variance. Drawn by the inverse
-    distribution function, which below df = .1 is too steep for float64.
+    All rows are marked. With df = 1 the noise has no mean, with df = 2 no variance. It is drawn through the
+    inverse distribution function, which exceeds float64 for df < 0.1.
     """
 
     name = "heavy-tails"
@@ -45,8 +45,8 @@ class HeavyTails(Contamination):
 class GrossError(Contamination):
     """Gross errors (Huber 1964): each row, with probability fraction, has y += shift + spread * N(0, 1).
 
-    F = (1 - fraction) F0 + fraction Q: how many rows it hits is random, binomial. With spread = 0 these
-    are vertical outliers, with shift = 0 the contaminated normal noise of Tukey (1960).
+    F = (1 - fraction) F0 + fraction Q; the number of errors is binomial. With spread = 0 these are vertical
+    outliers, with shift = 0 the contaminated normal noise of Tukey (1960).
     """
 
     name = "gross-error"

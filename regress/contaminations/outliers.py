@@ -32,20 +32,20 @@ class _Replaced(Contamination):
         return self.fraction
 
     def count(self, rows: int) -> int:
-        """How many of `rows` rows are replaced; the fraction is taken as written, .29 of 100 being 29."""
-        return math.floor(_as_written(self.fraction) * rows)
+        """Return how many of `rows` rows are replaced, computed in decimal: .29 of 100 is 29."""
+        return math.floor(_as_decimal(self.fraction) * rows)
 
     def rows_needed(self) -> int:
-        """Enough for one row to be replaced; a fraction of 0 asks for none."""
-        return math.ceil(1 / _as_written(self.fraction)) if self.fraction else 1
+        """Return how many rows are needed for one to be replaced."""
+        return math.ceil(1 / _as_decimal(self.fraction)) if self.fraction else 1
 
-    def random_rows(self, data: Data, seed: int) -> Mask:
-        """Which rows (R, n) are replaced, any being as likely as another."""
+    def select_random_rows(self, data: Data, seed: int) -> Mask:
+        """Return a mask (R, n) of rows drawn uniformly."""
         order = [streams.permutation(data.rows, seed, "contamination", r) for r in data.indices]
-        return self.first(np.stack(order))
+        return self.select_first(np.stack(order))
 
-    def first(self, order: NDArray[np.intp]) -> Mask:
-        """Which rows come first in `order` (R, n)."""
+    def select_first(self, order: NDArray[np.intp]) -> Mask:
+        """Return a mask (R, n) of the first rows in `order` (R, n)."""
         mask = np.zeros(order.shape, bool)
         np.put_along_axis(mask, order[:, : self.count(order.shape[1])], True, axis=1)
         return mask
@@ -53,7 +53,7 @@ class _Replaced(Contamination):
 
 @dataclass(frozen=True, config=STRICT)
 class Vertical(_Replaced):
-    """Vertical outliers: y += shift on random rows, whatever their x."""
+    """Vertical outliers: y += shift on random rows, independently of x."""
 
     name = "vertical"
     shift: float
@@ -63,15 +63,16 @@ class Vertical(_Replaced):
         return OneSidedOutliers(self.fraction, self.shift, spread=0.0)
 
     def apply(self, data: Data, model: Model, seed: int) -> Data:
-        return replace_rows(self.random_rows(data, seed), data, data.train_x, data.train_y + self.shift)
+        return replace_rows(
+            self.select_random_rows(data, seed), data, data.train_x, data.train_y + self.shift
+        )
 
 
 @dataclass(frozen=True, config=STRICT)
 class AdaptiveVertical(_Replaced):
-    """Vertical outliers that tilt: y += shift * sign(x . u) on the rows with the largest |x . u|.
+    """Vertical outliers that tilt the fit: y += shift * sign(x . u) on the rows with the largest |x . u|.
 
-    sign(0) is 1, and of rows that are alike the first as stored are taken. Nothing is drawn: whoever
-    plans this has seen x.
+    sign(0) is 1; ties are resolved in stored order. The adversary knows x, and nothing is random.
     """
 
     name = "adaptive-vertical"
@@ -79,7 +80,7 @@ class AdaptiveVertical(_Replaced):
 
     def apply(self, data: Data, model: Model, seed: int) -> Data:
         along = data.train_x[..., 0]
-        mask = self.first(np.argsort(-np.abs(along), axis=1, kind="stable"))
+        mask = self.select_first(np.argsort(-np.abs(along), axis=1, kind="stable"))
         return replace_rows(
             mask, data, data.train_x, data.train_y + np.where(along < 0, -self.shift, self.shift)
         )
@@ -87,18 +88,18 @@ class AdaptiveVertical(_Replaced):
 
 @dataclass(frozen=True, config=STRICT)
 class _Leverage(_Replaced):
-    """Random rows move to x = scale * u, their targets to the model's plus the row's own noise."""
+    """Random rows are moved to x = scale * u; their targets follow the model and keep their noise."""
 
     scale: Positive
 
-    def moved(self, data: Data, model: Model, seed: int, shift: float) -> Data:
-        """The rows moved, their targets `shift` above those of the model."""
-        assert data.truth is not None, "a study of a problem without truth has been refused before"
+    def move_rows(self, data: Data, model: Model, seed: int, shift: float) -> Data:
+        """Return `data` with random rows moved and their targets `shift` above the model."""
+        assert data.truth is not None, "a study of a problem without truth is refused"
         x = np.zeros_like(data.train_x)
         x[..., 0] = self.scale
         noise = data.train_y - model.predict(data.train_x, data.truth)
         y = model.predict(x, data.truth) + noise + shift
-        return replace_rows(self.random_rows(data, seed), data, x, y)
+        return replace_rows(self.select_random_rows(data, seed), data, x, y)
 
     @property
     def needs_truth(self) -> bool:
@@ -107,28 +108,28 @@ class _Leverage(_Replaced):
 
 @dataclass(frozen=True, config=STRICT)
 class GoodLeverage(_Leverage):
-    """Good leverage points: x = scale * u, y = f(x, w*) + the row's own noise, still on the model."""
+    """Good leverage points, which fit the model: x = scale * u, y = f(x, w*) + the noise of the row."""
 
     name = "good-leverage"
 
     def apply(self, data: Data, model: Model, seed: int) -> Data:
-        return self.moved(data, model, seed, 0.0)
+        return self.move_rows(data, model, seed, 0.0)
 
 
 @dataclass(frozen=True, config=STRICT)
 class BadLeverage(_Leverage):
-    """Bad leverage points: x = scale * u, y = f(x, w*) + the row's own noise + shift, off the model."""
+    """Bad leverage points: x = scale * u, y = f(x, w*) + the noise of the row + shift."""
 
     name = "bad-leverage"
     shift: float
 
     def apply(self, data: Data, model: Model, seed: int) -> Data:
-        return self.moved(data, model, seed, self.shift)
+        return self.move_rows(data, model, seed, self.shift)
 
 
 @dataclass(frozen=True, config=STRICT)
 class Cluster(_Replaced):
-    """A cluster: random rows are drawn anew, (x, y) ~ N((x * u, y), spread**2 I)."""
+    """A cluster: random rows are replaced by (x, y) ~ N((x * u, y), spread**2 I)."""
 
     name = "cluster"
     x: float
@@ -143,13 +144,13 @@ class Cluster(_Replaced):
         point = self.spread * draws.reshape(replicates, n, features + 1)
         point[..., 0] += self.x
         point[..., -1] += self.y
-        return replace_rows(self.random_rows(data, seed), data, point[..., :-1], point[..., -1])
+        return replace_rows(self.select_random_rows(data, seed), data, point[..., :-1], point[..., -1])
 
     @property
     def needs_real_features(self) -> bool:
         return True
 
 
-def _as_written(fraction: float) -> Fraction:
-    # Exact: floor(0.29 * 100) is 29, and 28 in binary.
+def _as_decimal(fraction: float) -> Fraction:
+    # In binary floating point floor(0.29 * 100) is 28.
     return Fraction(repr(fraction))

@@ -1,4 +1,4 @@
-"""Fits by the field's own estimators, in float64: where a loss has its optimum on given rows."""
+"""The optimum of each loss on given rows: converged fits in float64."""
 
 from collections.abc import Iterable
 
@@ -13,31 +13,32 @@ from regress.losses.evaluate import evaluate_psi
 from regress.numerics.linear_algebra import least_squares, multiply, pairwise_sum
 from regress.problems import Data, Model, Problem
 from regress.problems.affine import Affine
-from regress.problems.data import kept_with_data
+from regress.problems.data import cache_with_data
 
 Floats = NDArray[np.float64]
 
 _MAD_OF_NORMAL = 0.6745  # the median of |N(0, 1)|
 _TINY = 1e-30
-_EXACT = 1e-9  # a residual below this share of the largest target belongs to a row that is fitted exactly
+_EXACT = 1e-9  # a row is fitted exactly if its residual is below this share of the largest target
 _DEPENDENT = 1e-8
 _ITERATIONS = 1000
 _CONVERGED = 1e-13  # a step below this share of the largest parameter
 
 
 def ols(x: Floats, y: Floats) -> Floats:
-    """Ordinary least squares on rows x (n, F), y (n,): weights and intercept (F + 1,)."""
+    """Return weights and intercept (F + 1,) of ordinary least squares on rows x (n, F), y (n,)."""
     return Affine(x.shape[1]).least_squares(x, y)
 
 
 def lad(x: Floats, y: Floats) -> Floats:
-    """Least absolute deviations on rows x (n, F), y (n,): weights and intercept (F + 1,)."""
+    """Return weights and intercept (F + 1,) of least absolute deviations on rows x (n, F), y (n,)."""
     return quantile_fit(_with_ones(x), y, 0.5)
 
 
 def quantile_fit(z: Floats, y: Floats, tau: float) -> Floats:
-    """The tau-quantile of y (n,) given z (n, P), by the linear programme of Koenker and Bassett (1978).
+    """Return the parameters (P,) of the tau-quantile of y (n,) given z (n, P).
 
+    Solves the linear programme of Koenker and Bassett (1978),
     min tau sum(p) + (1 - tau) sum(q) where Zw + p - q = y and p, q >= 0.
     """
     n, size = z.shape
@@ -48,10 +49,10 @@ def quantile_fit(z: Floats, y: Floats, tau: float) -> Floats:
 
 
 def converged_fit(loss: Loss, x: Floats, y: Floats, scale: float = 1.0) -> Floats:
-    """The parameters (F + 1,) that minimise the mean of rho over rows x (n, F), y (n,).
+    """Return the parameters (F + 1,) that minimise the mean of rho over rows x (n, F), y (n,).
 
-    `scale` is that of the residuals, in whose units a loss may have its constant. A loss that redescends
-    has several minima: the one that is reached from least absolute deviations is meant.
+    `scale` is the scale of the residuals, in units of which a loss may state its constant. A redescending
+    loss has several minima; the result is the one reached from least absolute deviations.
     """
     if loss.is_squared:
         return ols(x, y)
@@ -63,11 +64,11 @@ def converged_fit(loss: Loss, x: Floats, y: Floats, scale: float = 1.0) -> Float
 
 
 def _reweighted(loss: Loss, z: Floats, y: Floats, scale: float, start: Floats) -> Floats:
-    """Iteratively reweighted least squares, weights psi(u) / u (Beaton and Tukey 1974), from `start`."""
+    """Return the limit of least squares with weights psi(u) / u (Beaton and Tukey 1974), from `start`."""
     w = start
     for _ in range(_ITERATIONS):
         u = multiply(z, w) - y
-        u[u == 0] = _TINY
+        u[u == 0] = _TINY  # psi(u) / u is evaluated
         weights = np.maximum(evaluate_psi(loss, u, scale) / u, 0.0)
         if not weights.any():
             return w  # every row is an outlier
@@ -79,9 +80,10 @@ def _reweighted(loss: Loss, z: Floats, y: Floats, scale: float, start: Floats) -
 
 
 def _at_vertex(z: Floats, y: Floats, w: Floats) -> Floats:
-    """The vertex that a linear programme found, from the P rows that it fits exactly.
+    """Return the vertex of a linear programme's solution `w`, computed from P rows that it fits exactly.
 
-    Of the solver's roundings nothing is left. `w` itself where fewer independent rows are fitted exactly.
+    This removes the rounding errors of the solver. Returns `w` itself if fewer independent rows are fitted
+    exactly.
     """
     exact = np.flatnonzero(np.abs(multiply(z, w) - y) <= _EXACT * max(np.abs(y).max(), _TINY))
     chosen: list[int] = []
@@ -91,21 +93,21 @@ def _at_vertex(z: Floats, y: Floats, w: Floats) -> Floats:
         size = np.sqrt(pairwise_sum(v * v))
         for direction in directions:
             v -= pairwise_sum(v * direction) * direction
-        rest = np.sqrt(pairwise_sum(v * v))
-        if rest > _DEPENDENT * size:
+        remainder = np.sqrt(pairwise_sum(v * v))
+        if remainder > _DEPENDENT * size:
             chosen.append(int(row))
-            directions.append(v / rest)
+            directions.append(v / remainder)
             if len(chosen) == len(w):
                 return least_squares(z[chosen], y[chosen])
     return w
 
 
-@kept_with_data
+@cache_with_data
 def residual_scale(model: Model, data: Data) -> Floats:
-    """MAD / 0.6745 (R,) of the residuals of least absolute deviations on each replicate's training rows.
+    """Return MAD / 0.6745 (R,) of the residuals of least absolute deviations on the training rows.
 
-    For normal noise that is its standard deviation. Where most rows are fitted exactly it would be 0: it is
-    no less than what rounding leaves of the largest target.
+    For normal noise this estimates its standard deviation. If most rows are fitted exactly, the result is
+    the rounding error of the largest target instead of 0.
     """
     scales = []
     for rows in model.table(data.train_x, data.train_y, torch.float64).numpy():
@@ -117,19 +119,19 @@ def residual_scale(model: Model, data: Data) -> Floats:
 
 
 def scales(problem: Problem, losses: Iterable[Loss], data: Data) -> dict[Loss, Floats]:
-    """The residuals' scale (R,) on the training rows, for the losses that ask for it."""
+    """Return the scale (R,) of the residuals on the training rows for each scaled loss."""
     model = problem.model
     scaled = [loss for loss in losses if loss.is_scaled]
-    assert not scaled or model.is_linear, "a study of another problem refuses such a loss"
+    assert not scaled or model.is_linear, "a study of another problem refuses a scaled loss"
     return {loss: residual_scale(model, data) for loss in scaled}
 
 
-@kept_with_data
+@cache_with_data
 def target(problem: Problem, loss: Loss, clean: Data) -> Floats:
-    """w* (R, P), what param_error is measured from.
+    """Return w* (R, P), the parameters from which param_error is measured.
 
-    The generating parameters where they are known, else the loss's own converged fit on each
-    replicate's uncontaminated training rows.
+    These are the generating parameters if they are known, else the converged fit of the loss to the
+    uncontaminated training rows of each replicate.
     """
     if clean.truth is not None:
         return clean.truth

@@ -1,4 +1,4 @@
-"""Fits as others have published them, to be found again here.
+"""Published fits to known data sets, compared with the same fits made here.
 
 Coefficients are in the user's units and in the order of the problem's parameters, the intercept last.
 """
@@ -21,7 +21,7 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Published:
-    """A fit to the whole of a data set, as its source prints it."""
+    """A published fit to a whole data set."""
 
     fit: str
     source: str
@@ -42,17 +42,19 @@ class PublishedCheck:
 
     @property
     def deviation(self) -> float:
-        """The largest difference of a coefficient, or of the scale where the source prints one."""
+        """The largest absolute difference of a coefficient, or of the scale if it is published."""
         pairs = list(zip(self.coefficients, self.published.coefficients, strict=True))
         if self.scale is not None and self.published.scale is not None:
             pairs.append((self.scale, self.published.scale))
-        return max(abs(here - there) for here, there in pairs)
+        return max(abs(fitted - published) for fitted, published in pairs)
 
     @property
     def agrees(self) -> bool:
+        """Whether the deviation is within the tolerance."""
         return self.deviation <= self.published.tolerance
 
     def as_json(self) -> dict[str, Any]:
+        """Return the check as JSON values."""
         return {
             "fit": self.published.fit,
             "parameters": list(self.parameters),
@@ -69,7 +71,7 @@ class PublishedCheck:
 
 
 # Stack loss, 21 days of a plant that oxidises ammonia (Brownlee 1965): air flow, water temperature, acid
-# concentration. A digit more than printed is allowed for where a source cuts off instead of rounding.
+# concentration. The tolerance is one unit of the last printed digit, as some sources truncate.
 STACKLOSS = (
     Published(
         OLS.name,
@@ -85,7 +87,7 @@ STACKLOSS = (
         None,
         1e-5,
     ),
-    # R stops at a relative change of 1e-4, some 1e-4 short of the fixed point.
+    # R stops at a relative change of 1e-4, about 1e-4 from the fixed point.
     Published(
         HUBER_M.name,
         "R, MASS::rlm(stack.loss ~ ., psi = psi.huber)",
@@ -121,13 +123,13 @@ NIST = {
 
 
 def check_published_fits(problem: Problem) -> tuple[PublishedCheck, ...]:
-    """Each published fit to the problem's data set beside the one made here; none where none is known."""
+    """Compare each published fit to the problem's data set with the same fit made here."""
     fits = PUBLISHED.get(problem.published_name or "", ())
     return tuple(_check(problem, published) for published in fits)
 
 
 def _check(problem: Problem, published: Published) -> PublishedCheck:
-    """The same fit to all rows of the table: nothing is held out."""
+    """Compare a published fit with the same fit to all rows of the table."""
     columns, names = problem.columns, problem.parameter_names
     assert columns is not None, "fits are published for tables"
     if published.fit not in _ESTIMATORS:
@@ -140,9 +142,9 @@ def _check(problem: Problem, published: Published) -> PublishedCheck:
 
 
 def _huber(problem: Problem, columns: Columns, delta: float) -> tuple[float, ...]:
-    """Huber's fit with delta in the target's units, computed on standardised columns.
+    """Return Huber's fit with delta in the units of the target, computed on standardised columns.
 
-    The Hessian of the columns as they are has a condition number of 3.3 million.
+    With the original columns the Hessian has a condition number of 3.3 million.
     """
     x = (columns.x - columns.x.mean(axis=0)) / columns.x.std(axis=0)
     y = (columns.y - columns.y.mean()) / columns.y.std()

@@ -1,12 +1,11 @@
-"""References: the field's own estimators, fitted to the very rows that a study's trials train on.
+"""References: estimators of statsmodels and scikit-learn, fitted to the rows that trials train on.
 
-Least squares (OLS), least absolute deviations (LAD), and Huber's M-estimator with its scale re-estimated
-by the MAD, as R's `rlm` has it. They are what statsmodels and scikit-learn make of them, so that the
-project's own numbers stand beside numbers that it had no hand in.
+They are least squares (OLS), least absolute deviations (LAD), and Huber's M-estimator with its scale
+re-estimated by the MAD, as in R's `rlm`. They are independent of this project's own code.
 
-LAD is scikit-learn's linear programme rather than statsmodels' QuantReg: the latter reweights until a
-step is below 1e-6 in whatever units the target has, and clips residuals there, which left it 3e-5 off on
-the default study's clean rows, a tenth of LAD's own error. The programme ends at a vertex, exactly.
+LAD is solved by scikit-learn's linear programme, which ends exactly at a vertex, instead of statsmodels'
+QuantReg. The latter reweights until a step is below 1e-6 in the units of the target and clips residuals
+there; on the clean rows of the default study its result was off by 3e-5, a tenth of the error of LAD.
 """
 
 import threading
@@ -29,23 +28,23 @@ from regress.problems import Data, Model, Problem
 
 Floats = NDArray[np.float64]
 
-DELTA = 1.345  # 95 % as efficient as least squares where the noise is normal (Huber 1964)
-ITERATIONS = 500  # of reweighting; with a third of the targets shifted it takes some 150
-TOLERANCE = 1e-8  # until no weight, each in [0, 1], moves by more
+DELTA = 1.345  # 95 % efficiency relative to least squares for normal noise (Huber 1964)
+ITERATIONS = 500  # of reweighting; about 150 are needed with a third of the targets shifted
+TOLERANCE = 1e-8  # the largest change of a weight, each in [0, 1], at convergence
 
-_library_lock = threading.Lock()  # also for imports: two threads that import scikit-learn at once deadlock
+_library_lock = threading.Lock()  # also for imports: concurrent imports of scikit-learn can deadlock
 
 
 class NotConverged(ArithmeticError):
-    """A library call that ended without a fit."""
+    """A library's estimator did not converge."""
 
 
 @dataclass(frozen=True)
 class Fit:
-    """An estimate of P parameters from one replicate's rows; nan where there is none, and why."""
+    """An estimate of P parameters from the rows of one replicate; nan, with the reason, if it failed."""
 
     params: Floats
-    scale: float = np.nan  # of the residuals, where the estimator estimates one
+    scale: float = np.nan  # of the residuals, if it is estimated
     failure: str | None = None
 
 
@@ -61,6 +60,7 @@ class Estimator:
 
     @property
     def library(self) -> str:
+        """Package, version and call."""
         return f"{self.package} {version(self.package)} {self.call}"
 
 
@@ -68,9 +68,9 @@ class Estimator:
 class Reference:
     """One estimator's fits to the contaminated training rows of R replicates.
 
-    `finals` are named and defined as a trial's, with the estimator's own loss in the place of the
-    trial's, and w* of a table being the estimator's own fit to the uncontaminated training rows. A
-    replicate without a fit counts as +inf.
+    `finals` have the names and definitions of a trial's final metrics, with the estimator's own loss; for a
+    table w* is the estimator's fit to the uncontaminated training rows. A replicate without a fit counts
+    as +inf.
     """
 
     estimator: Estimator
@@ -88,36 +88,39 @@ class Reference:
 
     @property
     def ranking(self) -> Floats:
-        """That of the finals (R,) by which trials are ranked."""
+        """The final metric (R,) by which trials are ranked."""
         name = self.problem.ranking
         return self.finals["final_param_error" if name == "param_error" else name]
 
     @property
     def converged(self) -> NDArray[np.bool_]:
+        """Whether each replicate has a fit (R,)."""
         return np.array([failure is None for failure in self.failures])
 
     @property
     def converged_fraction(self) -> float:
+        """The fraction of replicates with a fit."""
         return float(self.converged.mean())
 
     def quantiles(self, name: str) -> Quantiles:
+        """Return the quantiles of a final metric over replicates."""
         return Quantiles(*nearest_ranks(self.finals[name], 0.5, 0.05, 0.95))
 
     @property
     def metrics(self) -> dict[str, float]:
-        """Numbers by name, as a trial's: those that are not finite are left out."""
-        every = {
+        """Metrics by name, those that are not finite left out."""
+        metrics = {
             name + suffix: float(value)
             for name in self.finals
             for suffix, value in zip(("", "_q05", "_q95"), self.quantiles(name), strict=True)
         }
-        every["converged_fraction"] = self.converged_fraction
+        metrics["converged_fraction"] = self.converged_fraction
         if self.converged.any():
-            every["scale"] = float(np.median(self.scale[self.converged]))
+            metrics["scale"] = float(np.median(self.scale[self.converged]))
             medians = np.median(self.user_params[self.converged], axis=0)
             names = self.problem.parameter_names
-            every |= {f"coef_{n}": float(value) for n, value in zip(names, medians, strict=True)}
-        return {name: value for name, value in every.items() if np.isfinite(value)}
+            metrics |= {f"coef_{n}": float(value) for n, value in zip(names, medians, strict=True)}
+        return {name: value for name, value in metrics.items() if np.isfinite(value)}
 
 
 def fit_references(
@@ -135,23 +138,23 @@ def fit_references(
 
 
 def estimators(model: Model) -> tuple[Estimator, ...]:
-    """What the field fits such a model with: no robust regression of its own to one that is not affine."""
+    """Return the estimators that apply to a model; for models that are not linear only least squares."""
     return (OLS, LAD, HUBER_M) if model.is_linear else (LEAST_SQUARES,)
 
 
 def fit(estimator: Estimator, model: Model, x: Floats, y: Floats) -> Fit:
-    """The estimate from features x (n, F) and targets y (n,); a failure is told, never raised."""
+    """Return the estimate from features x (n, F) and targets y (n,); a failure is recorded in it."""
     try:
         with np.errstate(all="ignore"), _failures_as_exceptions():
-            found = estimator.solve(model, x, y)
-        if not np.isfinite(found.params).all():
+            estimate = estimator.solve(model, x, y)
+        if not np.isfinite(estimate.params).all():
             raise NotConverged("the estimate is not finite")
-    # Libraries have their own ways to fail: LinAlgError and other ValueErrors, a None for a solution,
-    # a warning that `_failures_as_exceptions` raises.
+    # Libraries fail in several ways: LinAlgError and other ValueErrors, None as a solution, or a warning
+    # that `_failures_as_exceptions` raises.
     except (ArithmeticError, ValueError, TypeError, UserWarning) as error:
         lines = str(error).strip().splitlines() or [type(error).__name__]
         return Fit(np.full(model.parameters, np.nan), failure=lines[0])
-    return found
+    return estimate
 
 
 def _ols(model: Model, x: Floats, y: Floats) -> Fit:
@@ -165,7 +168,7 @@ def _lad(model: Model, x: Floats, y: Floats) -> Fit:
 
     z = _design(model, x)
     start, unit, residual = _residuals(z, y)
-    # Interior points, then a vertex: half the time of the simplex method at 1,000 rows, a sixth at 10,000.
+    # The interior-point method takes half the time of the simplex method at 1,000 rows, a sixth at 10,000.
     programme = QuantileRegressor(quantile=0.5, alpha=0.0, solver="highs-ipm", fit_intercept=False)
     return Fit(start + unit * programme.fit(z, residual).coef_)
 
@@ -176,21 +179,21 @@ def _huber_m(model: Model, x: Floats, y: Floats) -> Fit:
 
     z = _design(model, x)
     start, unit, residual = _residuals(z, y)
-    # Not until the deviance is still, the default: it divides residuals by a variance.
-    found = RLM(residual, z, M=HuberT(DELTA)).fit(
+    # By default iterations stop at a constant deviance, which divides residuals by a variance.
+    result = RLM(residual, z, M=HuberT(DELTA)).fit(
         maxiter=ITERATIONS, tol=TOLERANCE, scale_est="mad", conv="weights"
     )
-    weights = found.fit_history["weights"]
+    weights = result.fit_history["weights"]
     if not np.abs(weights[-1] - weights[-2]).max() <= TOLERANCE:
-        raise NotConverged(f"the weights still move after {ITERATIONS} iterations")
-    return Fit(start + unit * found.params, unit * float(found.scale))
+        raise NotConverged(f"the weights still change after {ITERATIONS} iterations")
+    return Fit(start + unit * result.params, unit * float(result.scale))
 
 
 def _residuals(z: Floats, y: Floats) -> tuple[Floats, float, Floats]:
-    """Least squares (P,), the median size of its residuals, and these (n,) in units of it.
+    """Return least squares (P,), the median |residual|, and the residuals (n,) in units of it.
 
-    An estimate from y is least squares plus that from its residuals, and scales with them: so the
-    absolute tolerances of the solvers are small whatever the target's unit, and rounding is no noise.
+    An estimate from y is least squares plus the estimate from its residuals (equivariance). Fitting
+    scaled residuals makes the absolute tolerances of the solvers independent of the target's units.
     """
     start = np.asarray(np.linalg.lstsq(z, y, rcond=None)[0], np.float64)
     residual = y - z @ start
@@ -205,13 +208,17 @@ def _least_squares(model: Model, x: Floats, y: Floats) -> Fit:
 OLS = Estimator("ols", "statsmodels", "OLS", _ols, lambda _: L2())
 LAD = Estimator("lad", "scikit-learn", "QuantileRegressor(alpha=0)", _lad, lambda _: L1())
 HUBER_M = Estimator(
-    "huber-m", "statsmodels", f"RLM(HuberT({DELTA}))", _huber_m, lambda found: Huber(DELTA * found.scale)
+    "huber-m",
+    "statsmodels",
+    f"RLM(HuberT({DELTA}))",
+    _huber_m,
+    lambda estimate: Huber(DELTA * estimate.scale),
 )
 LEAST_SQUARES = Estimator("least squares", "scipy", "least_squares", _least_squares, lambda _: L2())
 
 
 def _design(model: Model, x: Floats) -> Floats:
-    """The columns (n, P) that the parameters multiply; raises NotConverged where they are dependent."""
+    """Return the design matrix (n, P); raise NotConverged if its columns are linearly dependent."""
     rows = model.table(x[None], np.zeros((1, len(x))), torch.float64)
     z = np.ascontiguousarray(rows[0, :, : model.parameters].numpy())
     rank = np.linalg.matrix_rank(z)
@@ -222,17 +229,17 @@ def _design(model: Model, x: Floats) -> Floats:
 
 @contextmanager
 def _failures_as_exceptions() -> Iterator[None]:
-    """Within, the warning with which a library gives up on a fit is an exception.
+    """Raise a library's warning that a fit has failed as an exception inside the block.
 
-    Filters belong to the process, not to the thread: one thread at a time sets them, and restores them.
+    Filters of warnings are shared by all threads; a lock lets one thread at a time change and restore them.
     """
     with _library_lock, warnings.catch_warnings():
-        from sklearn.exceptions import ConvergenceWarning as LinearProgramme
-        from statsmodels.tools.sm_exceptions import ConvergenceWarning as Reweighting
+        from sklearn.exceptions import ConvergenceWarning as SklearnWarning
+        from statsmodels.tools.sm_exceptions import ConvergenceWarning as StatsmodelsWarning
 
-        ours = r"regress\.estimators\.references|sklearn\.linear_model\._quantile"
-        for category in (LinearProgramme, Reweighting):
-            warnings.filterwarnings("error", category=category, module=ours)
+        modules = r"regress\.estimators\.references|sklearn\.linear_model\._quantile"
+        for category in (SklearnWarning, StatsmodelsWarning):
+            warnings.filterwarnings("error", category=category, module=modules)
         yield
 
 
@@ -241,20 +248,20 @@ def _reference(
 ) -> Reference:
     model = problem.model
     fits = _fits(estimator, model, data)
-    params = np.stack([found.params for found in fits])
+    params = np.stack([estimate.params for estimate in fits])
     if clean.truth is not None:
         w_star = clean.truth
     elif data is clean:
         w_star = params
     else:
-        w_star = np.stack([found.params for found in _fits(estimator, model, clean)])
+        w_star = np.stack([estimate.params for estimate in _fits(estimator, model, clean)])
     return Reference(
         estimator=estimator,
         problem=problem,
         contamination=contamination,
         params=params,
-        scale=problem.target_scale * np.array([found.scale for found in fits]),
-        failures=tuple(found.failure for found in fits),
+        scale=problem.target_scale * np.array([estimate.scale for estimate in fits]),
+        failures=tuple(estimate.failure for estimate in fits),
         finals=_finals(estimator, problem, data, fits, params, w_star),
     )
 
@@ -271,13 +278,13 @@ def _finals(
     params: Floats,
     w_star: Floats,
 ) -> dict[str, Floats]:
-    """The final metrics (R,) of fits whose parameters are `params` (R, P)."""
+    """Return the final metrics (R,) of fits with parameters `params` (R, P)."""
     model = problem.model
 
     def mean_rho(residual: Floats) -> Floats:
         means = [
-            np.inf if found.failure else float(estimator.loss(found).rho(torch.from_numpy(u)).mean())
-            for found, u in zip(fits, residual, strict=True)
+            np.inf if estimate.failure else float(estimator.loss(estimate).rho(torch.from_numpy(u)).mean())
+            for estimate, u in zip(fits, residual, strict=True)
         ]
         return np.array(means)
 

@@ -1,4 +1,4 @@
-"""Evaluates trained trials: every metric of the table that applies, and divergence."""
+"""Evaluation of trained trials: all metrics of the table that apply, and divergence."""
 
 from dataclasses import dataclass
 
@@ -14,7 +14,7 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class ShardMetrics:
-    """The metrics of L trials with R replicates at E epoch ends; not finite where a model became so."""
+    """The metrics of L trials with R replicates at E epoch ends; not finite for a non-finite model."""
 
     params: Floats  # (E, L, R, P), as trained
     digests: NDArray[np.str_]  # (E, L, R), of the bits of the parameters
@@ -27,7 +27,7 @@ class ShardMetrics:
 
 
 def evaluate(measurement: Measurement) -> ShardMetrics:
-    """Return every metric of the table that applies to the problem."""
+    """Return all metrics of the table that apply to the problem."""
     return ShardMetrics(
         params=measurement.params,
         digests=digest_parameters(measurement.trajectory.params),

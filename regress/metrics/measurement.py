@@ -1,4 +1,4 @@
-"""What the metrics of a shard are computed from, in float64 for every training dtype."""
+"""Input of the metrics of a shard, in float64 for every training dtype."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from regress.fleet import Trajectory, mean_loss, residuals
 from regress.losses import Loss
-from regress.problems.data import Data, kept_with_data
+from regress.problems.data import Data, cache_with_data
 from regress.problems.model import Model
 from regress.problems.problem import Problem
 
@@ -21,7 +21,7 @@ DIVERGED_FACTOR = 1000.0
 
 @dataclass(frozen=True)
 class MeasuredRows:
-    """Rows that models are measured on, and a few rows with the same mean squared residual."""
+    """Rows to evaluate models on, and few rows with the same mean squared residual."""
 
     model: Model
     x: Floats  # (R, n, F)
@@ -53,10 +53,10 @@ class MeasuredRows:
 
 @dataclass(frozen=True)
 class Measurement:
-    """L trained trials with R replicates, and the rows that they are measured on.
+    """L trained trials with R replicates, and the rows that they are evaluated on.
 
-    `targets` holds w* (R, P) of each loss, what the parameter error is measured from; `scales` the
-    residuals' scale (R,) of the losses that need one.
+    `targets` holds w* (R, P) of each loss, from which the parameter error is measured; `scales` the scale
+    (R,) of the residuals for each scaled loss.
     """
 
     problem: Problem
@@ -76,7 +76,7 @@ class Measurement:
 
     @cached_property
     def w_star(self) -> Floats:
-        """What the parameter error is measured from (L, R, P)."""
+        """The parameters w* (L, R, P) from which the parameter error is measured."""
         return np.stack([self.targets[loss] for loss in self.losses])
 
     @cached_property
@@ -105,19 +105,19 @@ class Measurement:
     def diverged(self) -> NDArray[np.bool_]:
         """Whether a model has diverged by each epoch's end (E, L, R).
 
-        It has when its parameters are not finite or its error is over 1,000 times the larger of 1 and its
-        initial error, so that the verdict is the same in every dtype.
+        A model has diverged if its parameters are not finite or its error exceeds 1,000 times the larger of
+        1 and its initial error, so that the result is the same for every dtype.
         """
         initial = _distance(self.start, self.w_star)
         return ~(self.param_error <= DIVERGED_FACTOR * np.maximum(1.0, initial))
 
     @property
     def first_nonfinite_step(self) -> NDArray[np.int64]:
-        """The step (L, R), from 1, at which parameters first were not finite; 0 where they always were."""
+        """The first step (L, R), from 1, with non-finite parameters; 0 if all were finite."""
         return self.trajectory.first_nonfinite
 
 
-@kept_with_data
+@cache_with_data
 def _condensed_rows(model: Model, data: Data) -> tuple[torch.Tensor, torch.Tensor]:
     """Return few rows (R, m, C) with the mean squared residuals of training and validation rows."""
     train = model.condensed(model.table(data.train_x, data.train_y, torch.float64))

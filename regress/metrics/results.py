@@ -1,6 +1,6 @@
-"""`results.parquet`: every epoch of every model of an execution, without ids and times.
+"""The file `results.parquet`: all epochs of all models of an execution, without ids and times.
 
-Two executions of one study are equal files, byte for byte, on one set of libraries.
+Two executions of one study give equal bytes with the same libraries.
 """
 
 import io
@@ -34,22 +34,22 @@ def results_schema() -> pa.Schema:
 
 
 def shard_table(problem: Problem, trials: tuple[Trial, ...], metrics: ShardMetrics) -> pa.Table:
-    """The rows of one shard, sorted by trial, epoch and replicate."""
+    """Return the rows of one shard, sorted by trial, epoch and replicate."""
     epochs, count, replicates, size = metrics.params.shape
     by_trial = np.argsort([trial.digest for trial in trials])
     digests = np.array([trial.digest for trial in trials])[by_trial]
 
     def column(values: np.ndarray) -> np.ndarray:
-        """(E, L, R, ...) to rows in the order (L, E, R)."""
+        """Return values (E, L, R, ...) as rows in the order (L, E, R)."""
         ordered = np.swapaxes(values, 0, 1)[by_trial]
         return np.ascontiguousarray(ordered).reshape(-1, *values.shape[3:])
 
     shape = (epochs, count, replicates)
     epoch = np.broadcast_to(np.arange(1, epochs + 1, dtype=np.int32)[:, None, None], shape)
     step = np.broadcast_to(metrics.first_nonfinite_step, shape)
-    has_come = (step > 0) & (step <= epoch * metrics.steps_per_epoch)
+    is_nonfinite = (step > 0) & (step <= epoch * metrics.steps_per_epoch)
     params = column(problem.in_user_units(metrics.params))
-    params[np.isnan(params)] = np.nan  # one bit pattern: nan has a sign that depends on the processor
+    params[np.isnan(params)] = np.nan  # one bit pattern: the sign of nan depends on the processor
     offsets = np.arange(0, params.size + 1, size, dtype=np.int32)
     columns = [
         pa.array(np.repeat(digests, epochs * replicates)),
@@ -59,7 +59,7 @@ def shard_table(problem: Problem, trials: tuple[Trial, ...], metrics: ShardMetri
         pa.array(column(metrics.digests)),
         *(pa.array(column(metrics.histories[name])) for name in history_names()),
         pa.array(column(metrics.diverged)),
-        pa.array(column(step), mask=~column(has_come)),
+        pa.array(column(step), mask=~column(is_nonfinite)),
     ]
     return pa.table(columns, schema=results_schema())
 

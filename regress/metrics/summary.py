@@ -1,4 +1,4 @@
-"""From replicates to the numbers of a trial: medians with their 5 % and 95 % quantiles."""
+"""Summaries of trials: medians over replicates with their 5 % and 95 % quantiles."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -37,7 +37,7 @@ class Quantiles(NamedTuple):
 
 @dataclass(frozen=True)
 class TrialSummary:
-    """One trial over its replicates.
+    """The metrics of one trial over its replicates.
 
     `histories` hold E numbers each, `finals` one each; a diverged replicate counts as +inf in the finals,
     and in the histories from the epoch in which it became non-finite.
@@ -88,7 +88,7 @@ def summarise(
     """Return one summary for each of the L trials of a shard, in their order."""
     diverged = metrics.diverged[-1]
     finals = _finals(metrics, diverged)
-    # All trials at once: a quantile costs a sort, and sorting many rows costs little more than sorting one.
+    # All trials at once: sorting many rows takes little longer than sorting one.
     histories = {name: Quantiles.of(values) for name, values in metrics.histories.items()}
     quantiles = {name: Quantiles.of(values) for name, values in finals.items()}
     coefficients = median_coefficients(problem.in_user_units(metrics.params[-1]), diverged)

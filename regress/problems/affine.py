@@ -28,17 +28,17 @@ class Affine(Model):
         return self.features
 
     def start(self, sigmas: Floats, draws: Floats) -> Floats:
-        """Weights sigma * z, intercept 0, as the notebook has it."""
+        """Return weights sigma * z and an intercept of 0, as in the notebook."""
         start = np.zeros((*draws.shape[:-1], self.parameters))
         start[..., : self.features] = sigmas[..., None] * draws
         return start
 
     def table(self, x: Floats, y: Floats, dtype: torch.dtype) -> torch.Tensor:
-        """Columns: the features, a one for the intercept, minus the target."""
+        """Return the columns: features, a one for the intercept, minus the target."""
         check_targets(x, y)
         rows = torch.empty(*y.shape, self.parameters + 1, dtype=dtype)
-        columns = rows.numpy()  # of the same memory: filled and rounded in one pass
-        with np.errstate(over="ignore"):  # what float32 cannot hold is infinite there
+        columns = rows.numpy()  # shares memory: filled and rounded in one pass
+        with np.errstate(over="ignore"):  # numbers too large for float32 become infinite
             columns[..., : self.features] = x
             if self.intercept:
                 columns[..., self.features] = 1.0
@@ -56,18 +56,18 @@ class Affine(Model):
         return True
 
     def state(self, w: torch.Tensor) -> torch.Tensor:
-        """The parameters over a row of ones, which takes the target off the prediction."""
+        """Return the parameters followed by a row of ones, which subtracts the target."""
         return torch.cat([w, torch.ones_like(w[:, :1])], dim=1)
 
     def residual(self, rows: torch.Tensor, state: torch.Tensor) -> torch.Tensor:
-        # Column by column, not one matrix product, whose bits depend on its shape and on the processor.
+        # By columns, because the bits of a matrix product depend on its shape and on the processor.
         total = rows[..., :1] * state[:, None, 0]
         for column in range(1, rows.shape[2]):
             total = total + rows[..., column : column + 1] * state[:, None, column]
         return total
 
     def condensed(self, rows: torch.Tensor) -> torch.Tensor:
-        """C rows for any number of them: of Z = QR the triangular R, since |Z v| = |R v|."""
+        """Return C rows: the triangular factor R of Z = QR, since |Z v| = |R v|."""
         factor = triangular_factor(rows.numpy())
         return torch.from_numpy(factor * np.sqrt(factor.shape[1] / rows.shape[1]))
 

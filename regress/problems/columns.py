@@ -20,6 +20,7 @@ class Columns:
 
     @property
     def digest(self) -> str:
+        """Sixteen hexadecimal digits of names and values."""
         content = sha256("\0".join([*self.features, self.target]).encode())
         content.update(np.ascontiguousarray(self.x).tobytes())
         content.update(np.ascontiguousarray(self.y).tobytes())

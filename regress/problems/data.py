@@ -1,4 +1,4 @@
-"""The rows of a problem, all replicates stacked."""
+"""The rows of a problem for all replicates."""
 
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
@@ -15,12 +15,12 @@ T = TypeVar("T")
 Floats = NDArray[np.float64]
 
 
-@dataclass(frozen=True, eq=False)  # two are the same only if they are one: what is fitted to them is kept
+@dataclass(frozen=True, eq=False)  # compared by identity: fits are cached by it
 class Data:
     """R replicates of n training rows and m validation rows with F features, in float64.
 
-    `truth` holds the P generating parameters of each replicate, or None where nobody knows them;
-    `contaminated` marks the training rows that a contamination replaced.
+    `truth` holds the P generating parameters of each replicate, or None if they are unknown; `contaminated`
+    marks the training rows that a contamination replaced.
     """
 
     train_x: Floats  # (R, n, F)
@@ -36,9 +36,11 @@ class Data:
             ("train", self.train_x, self.train_y),
             ("val", self.val_x, self.val_y),
         ):
-            # A target of shape (n, 1) beside predictions of shape (n,) would broadcast to (n, n).
+            # A target of shape (n, 1) and predictions of shape (n,) would broadcast to (n, n).
             if y.shape != x.shape[:2]:
-                raise ValueError(f"{name}_y has shape {y.shape}, expected {x.shape[:2]}: one target a row")
+                raise ValueError(
+                    f"{name}_y has shape {y.shape}, expected {x.shape[:2]}: one target per row"
+                )
 
     @property
     def replicates(self) -> int:
@@ -55,8 +57,8 @@ class Data:
         return int(self.train_y.shape[1])
 
 
-def kept_with_data(function: Callable[P, T]) -> Callable[P, T]:
-    """`function` of hashable values and one `Data`, computed once for these while the data exist."""
+def cache_with_data(function: Callable[P, T]) -> Callable[P, T]:
+    """Cache the results of a function of hashable values and one `Data` for as long as the data exist."""
     kept: WeakKeyDictionary[Data, dict[Hashable, Any]] = WeakKeyDictionary()
 
     @wraps(function)

@@ -1,4 +1,4 @@
-"""y = w . x + b + noise with standard normal features: the notebook's synthetic data."""
+"""Linear data y = w . x + b + noise with standard normal features, as in the notebook."""
 
 from dataclasses import replace
 from typing import Annotated
@@ -20,7 +20,7 @@ Rows = Annotated[int, Field(ge=1)]
 
 @dataclass(frozen=True, config=STRICT)
 class Linear(Problem):
-    """x ~ N(0, I), y = w . x + b + noise * N(0, 1); `val` further rows for validation."""
+    """x ~ N(0, I), y = w . x + b + noise * N(0, 1), with `val` additional rows for validation."""
 
     name = "linear"
     w: Annotated[tuple[float, ...], Field(min_length=1)] = (2.0, -3.4)
@@ -67,13 +67,13 @@ class Linear(Problem):
         )
 
     def _rows(self, n: int, seed: int, split: str, replicates: range) -> tuple[Floats, Floats]:
-        """Features (R, n, F) and targets (R, n)."""
+        """Return features (R, n, F) and targets (R, n)."""
         size = len(self.w)
         x = streams.normals_by_replicate(n * size, seed, f"{split}/features", replicates)
         x = x.reshape(-1, n, size)
         noise = streams.normals_by_replicate(n, seed, f"{split}/noise", replicates)
         y = np.full(noise.shape, self.b)
-        # Term by term, not a dot product, whose rounding may depend on how BLAS splits the work.
+        # Term by term, because the rounding of a dot product depends on how BLAS splits the work.
         for i, weight in enumerate(self.w):
             y += weight * x[..., i]
         return x, y + self.noise * noise

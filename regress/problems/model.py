@@ -1,6 +1,6 @@
-"""What the fleet trains: a prediction and its pullback, for many lanes at once.
+"""Base class of models: predictions and gradients of many parameter vectors at once.
 
-Shapes: G streams with T lanes each, b rows of C columns, P parameters a lane.
+Shapes: G streams with T parameter vectors each, b rows of C columns, P parameters.
 """
 
 from abc import ABC, abstractmethod
@@ -15,12 +15,12 @@ Psi = Callable[[torch.Tensor], torch.Tensor]
 
 
 class Model(ABC):
-    """A model with P parameters, computed by operations that round the same in a vector as alone."""
+    """A model with P parameters; its operations round a number the same way alone and in a vector."""
 
     @property
     @abstractmethod
     def parameters(self) -> int:
-        """How many parameters a lane has, P."""
+        """Number of parameters, P."""
 
     @property
     def is_linear(self) -> bool:
@@ -30,52 +30,52 @@ class Model(ABC):
     @property
     @abstractmethod
     def draws(self) -> int:
-        """How many normal numbers a replicate's initial parameters are made of, D."""
+        """Number of normal draws D that initial parameters are computed from."""
 
     @abstractmethod
     def start(self, sigmas: Floats, draws: Floats) -> Floats:
-        """Initial parameters (..., P) from initial scales (...) and normal numbers (..., D)."""
+        """Return initial parameters (..., P) for initial scales (...) and normal draws (..., D)."""
 
     @abstractmethod
     def table(self, x: Floats, y: Floats, dtype: torch.dtype) -> torch.Tensor:
-        """Rows (R, n, C) to train on, made of features x (R, n, F) and targets y (R, n)."""
+        """Return rows (R, n, C) to train on, computed from features x (R, n, F) and targets y (R, n)."""
 
     @abstractmethod
     def predict(self, x: Floats, params: Floats) -> Floats:
-        """Predictions (R, n) at features x (R, n, F) under parameters (R, P), in float64."""
+        """Return predictions (R, n) in float64 at features x (R, n, F) for parameters (R, P)."""
 
     @abstractmethod
     def least_squares(self, x: Floats, y: Floats) -> Floats:
-        """The parameters (..., P) of least squared error on features x (..., n, F), targets y (..., n)."""
+        """Return least-squares parameters (..., P) for features x (..., n, F) and targets y (..., n)."""
 
     def state(self, w: torch.Tensor) -> torch.Tensor:
-        """Parameters w (G, P, T), over what constant rows the products need."""
+        """Return parameters w (G, P, T) followed by the constant rows that products need."""
         return w.contiguous()
 
     @abstractmethod
     def residual(self, rows: torch.Tensor, state: torch.Tensor) -> torch.Tensor:
-        """Prediction minus target (G, b, T) of rows (G, b, C)."""
+        """Return prediction minus target (G, b, T) for rows (G, b, C)."""
 
     def condensed(self, rows: torch.Tensor) -> torch.Tensor:
-        """Rows (R, m, C) whose mean squared residual is that of `rows` (R, n, C) at any parameters."""
+        """Return rows (R, m, C) with the mean squared residual of `rows` (R, n, C) for all parameters."""
         return rows
 
     def pullback(self, rows: torch.Tensor, state: torch.Tensor, psi: torch.Tensor) -> torch.Tensor:
-        """Gradient (G, P, T) of the summed loss, given psi (G, b, T); here by autograd."""
+        """Return the gradient (G, P, T) of the summed loss for psi (G, b, T); by default by autograd."""
         with torch.enable_grad():
             leaf = state.detach().requires_grad_()
             (gradient,) = torch.autograd.grad(self.residual(rows, leaf), leaf, psi)
         return gradient[:, : self.parameters]
 
     def gradient(self, rows: torch.Tensor, state: torch.Tensor, psi: Psi) -> torch.Tensor:
-        """Gradient (G, P, T) of the summed loss whose derivative is `psi`."""
+        """Return the gradient (G, P, T) of the summed loss with derivative `psi`."""
         return self.pullback(rows, state, psi(self.residual(rows, state)))
 
 
 def sum_rows(terms: torch.Tensor) -> torch.Tensor:
-    """Sum (G, 1, T) over the rows of terms (G, b, T): halves are added to each other until one is left.
+    """Return the sum (G, 1, T) over the rows of terms (G, b, T), adding halves to each other.
 
-    torch's own sum adds in an order that depends on the shape.
+    The order of additions in torch.sum depends on the shape.
     """
     while (count := terms.shape[1]) > 1:
         half = count // 2
@@ -85,6 +85,6 @@ def sum_rows(terms: torch.Tensor) -> torch.Tensor:
 
 
 def check_targets(x: Floats, y: Floats) -> None:
-    """Refuses targets that are not one a row: (n, 1) beside (n,) would broadcast to (n, n)."""
+    """Raise ValueError unless there is one target per row: shape (n, 1) would broadcast to (n, n)."""
     if y.shape != x.shape[:-1]:
-        raise ValueError(f"y has shape {y.shape}, expected {x.shape[:-1]}: one target a row")
+        raise ValueError(f"y has shape {y.shape}, expected {x.shape[:-1]}: one target per row")

@@ -1,4 +1,4 @@
-"""Ohm's law: the voltage over a resistor is its resistance times the current."""
+"""Ohm's law: the voltage across a resistor is its resistance times the current."""
 
 from dataclasses import replace
 from typing import Annotated

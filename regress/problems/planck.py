@@ -1,4 +1,4 @@
-"""Planck's law: a temperature found by SGD through the law itself.
+"""Planck's law: a temperature estimated by SGD on the law.
 
 B(lambda, T) = (2 h c**2 / lambda**5) / (exp(h c / (lambda k T)) - 1), in W sr-1 m-3.
 """
@@ -23,18 +23,18 @@ Floats = NDArray[np.float64]
 Curve = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
 
 C = 299792458.0  # speed of light, m/s
-H = 6.6260701e-34  # Planck's constant, J s, with the notebook's digits
+H = 6.6260701e-34  # Planck's constant, J s, with the digits of the notebook
 K = 1.380649e-23  # Boltzmann's constant, J/K
 
-# The notebook's wavelengths in metres: the first 1,000 to train on, the rest to validate.
+# Wavelengths of the notebook in metres: 1,000 for training, the others for validation.
 WAVELENGTHS: Floats = np.arange(300.0, 2000.0) * 1e-9
 TRAIN_ROWS = 1000
 
 
 def radiance(wavelength: Floats, temperature: Floats | float) -> Floats:
-    """Spectral radiance in W sr-1 m-3 at wavelengths in metres and temperatures in kelvin."""
+    """Return spectral radiance in W sr-1 m-3 for wavelengths in metres and temperatures in kelvin."""
     x = H * C / (wavelength * K * temperature)
-    # exp(-x) / (1 - exp(-x)), unlike 1 / (exp(x) - 1), cannot overflow.
+    # 1 / (exp(x) - 1) could overflow.
     return np.asarray(2 * H * C**2 / wavelength**5 * np.exp(-x) / -np.expm1(-x))
 
 
@@ -54,20 +54,22 @@ class PlanckModel(Model):
         return 0
 
     def start(self, sigmas: Floats, draws: Floats) -> Floats:
-        """The initial temperature is `sigma` itself, in kelvin; nothing is drawn."""
+        """Return `sigma` as the initial temperature in kelvin; nothing is random."""
         return self.parameter(sigmas)[..., None]
 
     def parameter(self, temperature: Floats) -> Floats:
+        """Return the parameter of a temperature in kelvin."""
         return np.log(temperature) if self.is_scaled else np.asarray(temperature)
 
     def temperature(self, parameter: Floats) -> Floats:
+        """Return the temperature in kelvin of a parameter."""
         return np.exp(parameter) if self.is_scaled else parameter
 
     def table(self, x: Floats, y: Floats, dtype: torch.dtype) -> torch.Tensor:
-        """Columns h c / (lambda k) in kelvin, 2 h c**2 / lambda**5 in units, minus the intensity.
+        """Return columns h c / (lambda k) in kelvin, 2 h c**2 / lambda**5 in `unit`, minus the intensity.
 
-        A wavelength that is not positive has no radiance: its columns are nan, and a lane that visits
-        it leaves the numbers.
+        Wavelengths that are not positive have no radiance: their columns are nan, and a model that visits
+        them becomes non-finite.
         """
         check_targets(x, y)
         wavelength = np.where(x[..., 0] > 0, x[..., 0], np.nan)
@@ -83,7 +85,7 @@ class PlanckModel(Model):
         return np.reshape(fits, (*y.shape[:-1], 1))
 
     def _least_squares(self, x: Floats, y: Floats) -> Floats:
-        """Of one replicate (n, F), (n,): in log T, from where the radiance peaks as the intensities do."""
+        """Fit log T to one replicate (n, F), (n,), starting from Wien's displacement law."""
         guess = 2.897771955e-3 / x[y.argmax(), 0]
         peak = y.max()
 
@@ -101,12 +103,12 @@ class PlanckModel(Model):
         return self._pullback(self._curve(rows, state), state, psi)
 
     def gradient(self, rows: torch.Tensor, state: torch.Tensor, psi: Psi) -> torch.Tensor:
-        """As every model's, the curve being drawn once."""
+        """Return the gradient like the base class, evaluating the curve once."""
         curve = self._curve(rows, state)
         return self._pullback(curve, state, psi(curve[1] + rows[..., 2:]))
 
     def _pullback(self, curve: Curve, state: torch.Tensor, psi: torch.Tensor) -> torch.Tensor:
-        """dB/dT = B x / (T (1 - exp(-x))) with x = h c / (lambda k T); dB/dlog T is T times that."""
+        """Return the gradient; dB/dT = B x / (T (1 - exp(-x))) with x = h c / (lambda k T)."""
         x, intensity, rest = curve
         slope = intensity * x / rest
         if not self.is_scaled:
@@ -114,9 +116,9 @@ class PlanckModel(Model):
         return sum_rows(psi * slope)
 
     def _curve(self, rows: torch.Tensor, state: torch.Tensor) -> Curve:
-        """x, the intensity, and 1 - exp(-x), each (G, b, T)."""
+        """Return x, the intensity and 1 - exp(-x), each (G, b, T)."""
         temperature = state.exp() if self.is_scaled else state
-        # No body is that cold: the lane leaves the numbers instead of fitting nonsense.
+        # A model with a temperature below 0 becomes non-finite.
         temperature = torch.where(temperature > 0, temperature, torch.nan)
         x = rows[..., :1] / temperature
         rest = -torch.expm1(-x)
@@ -125,12 +127,12 @@ class PlanckModel(Model):
 
 @dataclass(frozen=True, config=STRICT)
 class Planck(Problem):
-    """Intensities of a body of `temperature` kelvin, all of a replicate times 1 + u, u ~ U(0, noise).
+    """Intensities of a body at `temperature` kelvin, multiplied by 1 + u, u ~ U(0, noise), per replicate.
 
-    As the notebook has it: intensities in W sr-1 m-3, the parameter T in kelvin, and a learning rate of
-    some 1e-21. With `form=scaled` intensities are in units of the largest at `temperature`, and the
-    parameter is log T: learning rates are ordinary numbers. In both, a trial's `sigma` is its initial
-    temperature in kelvin.
+    As in the notebook, intensities are in W sr-1 m-3 and the parameter is T in kelvin, which needs learning
+    rates of about 1e-21. With `form=scaled`, intensities are in units of the largest at `temperature` and
+    the parameter is log T, so that learning rates have ordinary sizes. In both forms `sigma` of a trial is
+    its initial temperature in kelvin.
     """
 
     name = "planck"

@@ -1,4 +1,4 @@
-"""What every problem gives the rest of the house."""
+"""Base class of problems."""
 
 from abc import ABC, abstractmethod
 from pathlib import Path
@@ -25,9 +25,13 @@ class NormalDesign(NamedTuple):
 
 
 class Problem(Form, ABC):
-    """A data set and a model to fit it; of known parameters, unless a problem says otherwise."""
+    """A data set and a model to fit to it.
 
-    registers_model: ClassVar[bool] = False  # by default; a study may say otherwise
+    By default the parameters that generated the data are known. The properties are traits that other
+    packages read.
+    """
+
+    registers_model: ClassVar[bool] = False  # the default of a study's field `register`
 
     @property
     @abstractmethod
@@ -46,7 +50,10 @@ class Problem(Form, ABC):
 
     @abstractmethod
     def draw(self, seed: int, replicates: int, first: int = 0) -> Data:
-        """The clean rows of `replicates` replicates from `first` on; each depends on (seed, index) only."""
+        """Draw the clean rows of replicates `first` to `first + replicates`.
+
+        Each replicate depends only on the seed and its index.
+        """
 
     @property
     def knows_truth(self) -> bool:
@@ -68,32 +75,32 @@ class Problem(Form, ABC):
 
     @property
     def normal_design(self) -> NormalDesign | None:
-        """The distribution of the rows, where epochs to tolerance are predicted from it; None elsewhere."""
+        """The distribution of the rows, if epochs to tolerance are predicted from it; else None."""
         return None
 
     @property
     def columns(self) -> Columns | None:
-        """The user's own table; None where rows are drawn."""
+        """The user's table; None if rows are generated."""
         return None
 
     @property
     def source(self) -> str | None:
-        """Where the user's own table comes from; None where rows are drawn."""
+        """Path or name of the user's table; None if rows are generated."""
         return None
 
     @property
     def source_file(self) -> Path | None:
-        """The file that the table is read from, if it is one."""
+        """The file that the table is read from; None if there is none."""
         return None
 
     @property
     def published_name(self) -> str | None:
-        """The data set's name in the literature, where others have published fits to it."""
+        """The data set's name in the literature; None if no fits to it are published."""
         return None
 
     @property
     def is_portable(self) -> bool:
-        """Whether its rows, and what is fitted to them, have the same bits on every processor."""
+        """Whether its rows and the fits to them have the same bits on every processor."""
         return self.model.is_linear
 
     @property
@@ -108,22 +115,22 @@ class Problem(Form, ABC):
 
     @property
     def identity(self) -> str:
-        """What determines the rows and nothing else; goes into every digest."""
+        """Text that identifies the rows; part of every digest."""
         return str(self)
 
     @property
     def target_scale(self) -> float:
-        """Units of the user's target in one unit of the fleet's."""
+        """One unit of the trained target, in the units of the user's target."""
         return 1.0
 
     def in_user_units(self, params: Floats) -> Floats:
-        """Parameters (..., P) as the fleet trains them, in the units of the user's own columns."""
+        """Return trained parameters (..., P) in the units of the user's columns."""
         return params
 
     def with_least_validation(self) -> "Problem":
-        """Return the same problem with as few validation rows as it may have."""
+        """Return the same problem with the smallest number of validation rows."""
         return self
 
     def refuse_start(self, sigma: float) -> str | None:
-        """Why no model can start at this initial scale; None where it can."""
+        """Return why models cannot start from this initial scale; None if they can."""
         return None

@@ -1,4 +1,4 @@
-"""A table of one's own: numeric columns, one of them the target."""
+"""The user's table: numeric columns, one of them the target."""
 
 import math
 from collections.abc import Callable
@@ -29,10 +29,10 @@ Dataset = Literal["stackloss", "engel"]
 class Table(Problem):
     """A CSV or Parquet file with a target column, or a data set that ships inside statsmodels.
 
-    Every column, the target too, is trained with mean 0 and standard deviation 1 over the whole table,
-    a change of units that an affine model cannot notice: whatever a study states in numbers (delta,
-    shift, tolerance) is in standard deviations. Coefficients are reported in the table's own units.
-    `holdout` is the share of rows kept for validation, redrawn for each replicate.
+    For training all columns including the target are scaled to mean 0 and standard deviation 1 over the
+    whole table. Numbers in a study (delta, shift, tolerance) are therefore in standard deviations, whereas
+    coefficients are reported in the units of the table. `holdout` is the share of rows kept for validation,
+    drawn anew for each replicate.
     """
 
     name = "table"
@@ -50,7 +50,7 @@ class Table(Problem):
 
     @property
     def columns(self) -> Columns:
-        """The table's content, read once for each state of the file."""
+        """The content of the table, read once for each state of the file."""
         if self.dataset is not None:
             return _read_dataset(self.dataset, self.target)
         try:
@@ -129,7 +129,7 @@ class Table(Problem):
 
     def in_user_units(self, params: Floats) -> Floats:
         table = self.columns
-        with np.errstate(over="ignore", invalid="ignore"):  # of a model that left the numbers
+        with np.errstate(over="ignore", invalid="ignore"):  # a model may have become non-finite
             slopes = params[..., :-1] * table.y.std() / table.x.std(axis=0)
             level = params[..., -1:] * table.y.std() + table.y.mean()
             intercept = level - (slopes * table.x.mean(axis=0)).sum(axis=-1, keepdims=True)
@@ -151,14 +151,14 @@ def _read_file(file: Path, target: str, _modified: int, _size: int) -> Columns:
         raise InputError(f"problem: the table {file} ends in {file.suffix!r}, expected .csv or .parquet")
     try:
         frame = readers[file.suffix](file)
-    except Exception as error:  # each reader has its own errors for a file it cannot make sense of
+    except Exception as error:  # each reader raises errors of its own
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise InputError(f"problem: cannot read the table {file}: {reason}") from None
     return check_columns(frame, target, str(file))
 
 
 def _read_csv(file: Path) -> pd.DataFrame:
-    """The rows under the header, as texts: pandas would rename a second x, and shift rows too long."""
+    """Read the rows as texts; pandas would rename equal column names and shift rows that are too long."""
     lines = pd.read_csv(file, header=None, dtype=str, keep_default_na=False, skipinitialspace=True)
     names = lines.iloc[0].tolist()
     if "" in names:
@@ -167,7 +167,13 @@ def _read_csv(file: Path) -> pd.DataFrame:
 
 
 def check_columns(frame: pd.DataFrame, target: str, source: str) -> Columns:
-    """The numeric content of `frame`; raises InputError at the first row and column that is not."""
+    """Return the numeric columns of `frame`.
+
+    Raises
+    ------
+    InputError
+        A column is missing, constant or not numeric, or there are too few rows.
+    """
     frame = frame.rename(columns=str)
     names = list(frame.columns)
     if target not in names:
@@ -176,7 +182,7 @@ def check_columns(frame: pd.DataFrame, target: str, source: str) -> Columns:
         twice = next(name for name in names if names.count(name) > 1)
         raise InputError(f"problem: {source} has two columns named {twice!r}")
     if len(names) < 2:
-        raise InputError(f"problem: {source} has no column beside the target {target!r}")
+        raise InputError(f"problem: {source} has no column other than the target {target!r}")
     if len(frame) < 5:
         raise InputError(f"problem: {source} has {len(frame)} rows, expected at least 5")
     columns = {name: _numbers(frame[name], source) for name in names}
@@ -191,9 +197,9 @@ def _numbers(column: "pd.Series[float]", source: str) -> Floats:
     if (bad := ~np.isfinite(values)).any():
         row = int(bad.argmax())
         given = column.iloc[row]
-        shown = "nothing" if str(given).strip().lower() in ("", "nan", "none") else repr(given)
+        text = "nothing" if str(given).strip().lower() in ("", "nan", "none") else repr(given)
         raise InputError(
-            f"problem: {source} has {shown} in row {row + 1}, column {column.name!r}, expected a number"
+            f"problem: {source} has {text} in row {row + 1}, column {column.name!r}, expected a number"
         )
     if values.min() == values.max():
         raise InputError(

@@ -1,7 +1,7 @@
-"""What theory says of a study's trials, each number only where its assumptions are met.
+"""Theoretical predictions for the trials of a study, where the assumptions of theory are met.
 
-The numbers stand beside the measured ones, in MLflow as `theory_...` and in the figures. They are
-medians over replicates, and what is not finite is left out.
+They are recorded in MLflow as `theory_...` and drawn in figures next to measured values. They are medians
+over replicates; those that are not finite are left out.
 """
 
 import math
@@ -38,8 +38,10 @@ Floats = NDArray[np.float64]
 Permutations = NDArray[np.intp]
 Theory = dict[str, float]
 
-_WIDEST = 16  # parameters; with more, their covariance takes longer than their training
-_FAR = 10.0  # times what has to be small beside it
+_MAX_PARAMETERS = (
+    16  # parameters up to which covariances are computed; more would take longer than training
+)
+_FAR = 10.0  # ratio from which on a distance counts as large
 
 
 def predict(
@@ -53,8 +55,8 @@ def predict(
 ) -> dict[str, Theory]:
     """Return what theory predicts of each trial, by the trial's digest.
 
-    All `shards` have this contamination and batch size: `data` are their contaminated rows, `clean` the
-    rows before contamination, `permutations` (R, E, n) those of each of `orders`.
+    All `shards` have this contamination and batch size. `data` are their contaminated rows, `clean` the
+    rows before contamination, and `permutations` (R, E, n) those of each of `orders`.
     """
     limit_to_one_thread()
     by_order = dict(zip(orders, permutations, strict=True))
@@ -79,14 +81,14 @@ def predict(
 
 
 def draws_equal_batches(trial: Trial) -> bool:
-    """Whether every batch is of `batch_size` rows drawn with replacement, as the second moments have it."""
+    """Return whether all batches are exactly `batch_size` rows drawn with replacement."""
     is_exact = trial.tail == "drop" or trial.problem.train_rows % trial.batch_size == 0
     return is_exact and trial.order.draws_with_replacement
 
 
 @dataclass(frozen=True)
 class _Squares:
-    """Least squares on the rows of R replicates; the edges are medians over them."""
+    """Least squares on the rows of R replicates; the edges of stability are medians over replicates."""
 
     z: Floats  # (R, n, P)
     y: Floats  # (R, n)
@@ -103,64 +105,65 @@ def _squares(shard: Shard, data: Data, clean: Data) -> _Squares:
     with np.errstate(over="ignore", invalid="ignore"):
         hessians = np.swapaxes(z, 1, 2) @ z / z.shape[1]
     edges = {"mean_edge": _median([_number(mean_edge, h) for h in hessians])}
-    if model.parameters <= _WIDEST:
-        mean_square = [_number(mean_square_edge, each, trial.batch_size) for each in z]
+    if model.parameters <= _MAX_PARAMETERS:
+        mean_square = [_number(mean_square_edge, rows, trial.batch_size) for rows in z]
         edges["mean_square_edge"] = _median(mean_square)
     return _Squares(
         z=z,
         y=data.train_y,
         fit=model.least_squares(data.train_x, data.train_y),
         w_star=target(trial.problem, L2(), clean),
-        edges={name: edge / _summed(shard.schedule) for name, edge in edges.items()},
+        edges={name: edge / _step_factor(shard.schedule) for name, edge in edges.items()},
     )
 
 
 def _least_squares(shard: Shard, squares: _Squares, permutations: Permutations) -> dict[float, Theory]:
-    """What holds for squared loss, by learning rate."""
+    """Return the predictions for squared loss by learning rate."""
     lrs = dict.fromkeys(trial.lr for trial in shard.trials if trial.loss.is_squared)
-    found = {lr: dict(squares.edges) for lr in lrs}
-    if shard.order.is_fixed and permutations.shape[1] > 1:  # a single epoch shows nothing
+    predictions = {lr: dict(squares.edges) for lr in lrs}
+    if shard.order.is_fixed and permutations.shape[1] > 1:  # a single epoch does not repeat an order
         visited = permutations[:, 0]
         z = np.take_along_axis(squares.z, visited[..., None], axis=1)
         y = np.take_along_axis(squares.y, visited, axis=1)
         steps = shard.schedule.steps(y.shape[1])
         for lr in lrs:
             error = np.linalg.norm(frozen_order(z, y, steps, lr).limit - squares.w_star, axis=1)
-            found[lr]["frozen_error"] = _median(error)
+            predictions[lr]["frozen_error"] = _median(error)
     if draws_equal_batches(shard.trials[0]):
         for lr in lrs:
-            found[lr]["stationary_error"] = _stationary_error(squares, lr, shard.schedule)
-    return found
+            predictions[lr]["stationary_error"] = _stationary_error(squares, lr, shard.schedule)
+    return predictions
 
 
 def _stationary_error(squares: _Squares, lr: float, schedule: Schedule) -> float:
-    """The root mean square distance to w* in the long run; infinite from the mean-square edge on."""
-    if squares.fit.shape[1] > _WIDEST:
+    """Return the stationary root mean square distance to w*; infinite from the mean-square edge on."""
+    if squares.fit.shape[1] > _MAX_PARAMETERS:
         return math.inf
 
     def distance(z: Floats, y: Floats, fit: Floats, w_star: Floats) -> float:
-        s = stationary_covariance(z, z @ fit - y, lr * _summed(schedule), schedule.batch_size)
+        s = stationary_covariance(z, z @ fit - y, lr * _step_factor(schedule), schedule.batch_size)
         return math.inf if s is None else math.sqrt(np.trace(s) + np.sum((fit - w_star) ** 2))
 
-    lanes = zip(squares.z, squares.y, squares.fit, squares.w_star, strict=True)
-    return _median([_number(distance, *lane) for lane in lanes])
+    replicates = zip(squares.z, squares.y, squares.fit, squares.w_star, strict=True)
+    return _median([_number(distance, *replicate) for replicate in replicates])
 
 
 def _epochs(shard: Shard, clean: Data) -> list[float]:
-    """Epochs to tolerance of each trial, as the initial scale sets how far away its models start.
+    """Return the predicted epochs to tolerance of each trial; infinite if unknown.
 
-    For clean rows of a linear model with normal features, in an order that does not look at the rows.
+    They are known for clean rows of a linear model with normal features, in an order that does not depend
+    on the rows.
     """
     design, truth = shard.trials[0].problem.normal_design, clean.truth
     if design is None or truth is None or not shard.contamination.is_clean or shard.order.looks_at_rows:
         return [math.inf] * len(shard.trials)
     distances = np.linalg.norm(initial_parameters(shard, clean.indices) - truth, axis=-1)
-    # Under a sum a step is that of a mean with a larger lr; a tail may be less than a step, or more.
+    # Sum reduction is mean reduction with a larger lr; the step of a last batch may have another weight.
     weights = [(cut.stop - cut.start) / divisor for cut, divisor in shard.schedule.steps(clean.rows)]
-    summed = _summed(shard.schedule)
-    steps = sum(weights) / summed
+    factor = _step_factor(shard.schedule)
+    steps = sum(weights) / factor
     return [
-        _epochs_to_tolerance(trial, design, _median(distance), trial.lr * summed, steps)
+        _epochs_to_tolerance(trial, design, _median(distance), trial.lr * factor, steps)
         for trial, distance in zip(shard.trials, distances, strict=True)
     ]
 
@@ -168,7 +171,7 @@ def _epochs(shard: Shard, clean: Data) -> list[float]:
 def _epochs_to_tolerance(
     trial: Trial, design: NormalDesign, distance: float, lr: float, steps: float
 ) -> float:
-    """Epochs from `distance` to tolerance at the learning rate `lr` of a mean; infinite where unknown."""
+    """Return the epochs from `distance` to tolerance for mean reduction; infinite if unknown."""
     loss, tolerance = trial.loss, trial.tolerance
     settles = 2 * _final_noise(design, lr, trial.batch_size) <= tolerance
     if loss.is_squared and settles:
@@ -186,49 +189,50 @@ def _epochs_to_tolerance(
 def _final_noise(design: NormalDesign, lr: float, batch_size: int) -> float:
     """Return the root mean square error that squared loss ends with, for the population, H = I.
 
-    The sum of that of least squares and that of SGD with replacement about it; reshuffled rows end closer.
+    It combines the error of least squares and that of SGD with replacement around it; with reshuffled rows
+    the error is smaller.
     """
     edge = normal_mean_square_edge(design.features, batch_size)
     if lr >= edge:
         return math.inf
-    wander = lr / (2 * batch_size * (1 - lr / edge))
-    return design.noise * math.sqrt((design.features + 1) * (1 / design.rows + wander))
+    variance = lr / (2 * batch_size * (1 - lr / edge))
+    return design.noise * math.sqrt((design.features + 1) * (1 / design.rows + variance))
 
 
 def _bias(problem: Problem, contamination: Contamination, loss: Loss) -> float:
-    """The intercept's asymptotic bias under outliers far to one side; infinite where it is unknown."""
+    """Return the asymptotic bias of the intercept for distant one-sided outliers; infinite if unknown."""
     noise, outliers = problem.normal_noise, contamination.one_sided_outliers
     if noise is None or outliers is None or loss.is_scaled:
         return math.inf
     unit = math.hypot(noise, outliers.spread)
     if noise == 0 or abs(outliers.shift) < _FAR * unit:
         return math.inf
-    if not _is_even(loss, noise) or not _is_level(loss, abs(outliers.shift) - 4 * unit):
+    if not _is_even(loss, noise) or not _is_saturated(loss, abs(outliers.shift) - 4 * unit):
         return math.inf
     return intercept_bias(loss, outliers.fraction, noise)
 
 
 def _is_even(loss: Loss, unit: float) -> bool:
-    """Whether w* is what the loss fits to symmetric noise."""
+    """Return whether psi is odd, so that symmetric noise causes no bias."""
     u = torch.tensor([unit, -unit], dtype=torch.float64)
     right, left = loss.psi(u).tolist()
     return bool(right == -left)
 
 
-def _is_level(loss: Loss, u: float) -> bool:
-    """Whether psi has come to its limit at `u`, to 1 % of the largest that it is on the way there."""
-    way = torch.linspace(0, u, 200, dtype=torch.float64)
-    here, limit = loss.psi(torch.tensor([u, 1e6 * u], dtype=torch.float64)).tolist()
-    return bool(abs(here - limit) <= 0.01 * float(loss.psi(way).abs().max()))
+def _is_saturated(loss: Loss, u: float) -> bool:
+    """Return whether psi at `u` is within 1 % of its limit, relative to the largest psi up to `u`."""
+    path = torch.linspace(0, u, 200, dtype=torch.float64)
+    value, limit = loss.psi(torch.tensor([u, 1e6 * u], dtype=torch.float64)).tolist()
+    return bool(abs(value - limit) <= 0.01 * float(loss.psi(path).abs().max()))
 
 
-def _summed(schedule: Schedule) -> float:
-    """How many times the mean's step a step is."""
+def _step_factor(schedule: Schedule) -> float:
+    """Return the ratio of a step to that of mean reduction."""
     return float(schedule.batch_size) if schedule.reduction == "sum" else 1.0
 
 
 def _number(function: Callable[..., float], *arguments: object) -> float:
-    """What `function` finds; infinite where rows are such that linear algebra gives up."""
+    """Return the result of `function`; infinite if linear algebra fails for the rows."""
     try:
         with np.errstate(all="ignore"):
             return function(*arguments)

@@ -182,12 +182,12 @@ def test_planck_finds_its_temperature_and_reports_it_in_kelvin(form: str) -> Non
 def test_a_target_of_one_column_is_refused() -> None:
     data = some_data(1, 6)
     column = data.train_y[..., None]
-    with pytest.raises(ValueError, match="one target a row"):
+    with pytest.raises(ValueError, match="one target per row"):
         Data(data.train_x, column, data.val_x, data.val_y, None, data.contaminated)
-    with pytest.raises(ValueError, match="one target a row"):
+    with pytest.raises(ValueError, match="one target per row"):
         Data(data.train_x, data.train_y, data.val_x, data.val_y[..., None], None, data.contaminated)
     for model in (Affine(2), Planck().model):
-        with pytest.raises(ValueError, match="one target a row"):
+        with pytest.raises(ValueError, match="one target per row"):
             model.table(data.train_x, column, torch.float64)
 
 
@@ -343,7 +343,7 @@ ROWS = "".join(f"{i},{i * i}\n" for i in range(6))
         (f"x,y1\n{ROWS}", r"no target column 'y'; did you mean y1\?"),
         ("x,y\n" + "1,2\n1,3\n" * 3, r"constant column 'x'"),
         ("x,y\n" + "1,2\n3,2\n" * 3, r"constant column 'y'"),
-        ("y\n1\n2\n3\n4\n5\n", r"no column beside the target"),
+        ("y\n1\n2\n3\n4\n5\n", r"no column other than the target"),
         ("x,y\n1,2\n3,4\n5,7\n6,1\n", r"4 rows, expected at least 5"),
         ("x,y\n", r"0 rows, expected at least 5"),
         ("", r"cannot read the table"),
