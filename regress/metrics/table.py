@@ -138,6 +138,7 @@ _ENTRIES = (
     ),
     Metric(
         name="first_nonfinite_step",
+        less_is_better=False,
         label="first step with non-finite parameters",
         kind="trial",
         unit="steps",

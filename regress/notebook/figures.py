@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from regress.notebook import Exercise, Fit, Trained
 from regress.plots.style import CURVES, DASHES, create_axes, to_png
-from regress.problems import Data, Ohm
 from regress.problems.planck import WAVELENGTHS, radiance
 from regress.theory import derivatives
 
@@ -191,9 +190,9 @@ def _paired(fits: Sequence[Fit]) -> list[Fit]:
 
 def _draw_ohm(fit: Fit, trained: Trained) -> Figure:
     """Draw the measurements of the first seed and the fitted line."""
-    problem = fit.trial.problem
-    assert isinstance(problem, Ohm)
-    data: Data = problem.draw(0, 1)
+    data = fit.trial.problem.draw(0, 1)
+    assert data.truth is not None
+    resistance, _ = data.truth[0]
     slope, intercept = trained.params[fit.trial][0]
     figure, (axis,) = create_axes(5.2, 3.6)
     current, voltage = data.train_x[0, :, 0], data.train_y[0]
@@ -210,8 +209,9 @@ def _draw_ohm(fit: Fit, trained: Trained) -> Figure:
         axis,
         xlabel="current I",
         ylabel="voltage V",
-        title=f"Ohm's law: R − estimate {problem.resistance - slope:.4f},"
-        f" b − estimate {-intercept:.4f}".replace("-", "−"),
+        title=f"Ohm's law: R − estimate {resistance - slope:.4f}, b − estimate {-intercept:.4f}".replace(
+            "-", "−"
+        ),
     )
     axis.legend(fontsize=8, loc="upper left")
     return figure

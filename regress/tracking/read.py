@@ -18,7 +18,6 @@ from mlflow.exceptions import MlflowException
 from regress.errors import InputError
 from regress.metrics.summary import QUANTILES
 from regress.metrics.table import METRICS, history_names
-from regress.problems import Table
 from regress.report.outcome import Outcome
 from regress.rerun.recorded import RecordedExecution
 from regress.rerun.rows import parse_rows
@@ -91,8 +90,8 @@ def read_study(store: Store, execution: Run) -> Study:
     except InputError as error:
         raise InputError(f"RUN: the study of {run_id} cannot be run here: {error}") from None
     recorded = execution.data.tags.get(PROBLEM)
-    if isinstance(study.problem, Table) and recorded not in (None, study.problem.identity[:TAG_LIMIT]):
-        source = study.problem.path or study.problem.dataset
+    source = study.problem.source
+    if source is not None and recorded not in (None, study.problem.identity[:TAG_LIMIT]):
         raise InputError(
             f"RUN: the table {source} has changed since {run_id} was recorded:"
             f" then {recorded}, now {study.problem.identity}"
