@@ -88,7 +88,7 @@ def test_an_order_that_changed_nothing_has_no_effect() -> None:
     assert effect.p_holm == 1.0
 
 
-def test_a_cell_is_compared_with_its_own_shuffled() -> None:
+def test_a_setting_is_compared_with_its_shuffled_trial() -> None:
     cells: list[dict[str, Any]] = [
         {},
         {"loss": "l1"},
@@ -103,7 +103,7 @@ def test_a_cell_is_compared_with_its_own_shuffled() -> None:
     assert [effect.log_ratio for effect in found] == pytest.approx([-i * np.log(2) for i in range(6)])
 
 
-def test_an_order_without_a_shuffled_one_beside_it_is_not_compared() -> None:
+def test_an_order_is_not_compared_without_a_shuffled_trial() -> None:
     assert effects(summary([1.0], order="signed")) == ()
     assert effects(summary([1.0], order="signed"), summary([1.0], lr=0.3)) == ()
     assert effects(summary([1.0]), summary([2.0], lr=0.3)) == ()

@@ -602,7 +602,7 @@ def test_an_argument_out_of_range_is_named(line: str, where: str) -> None:
     assert where in refusal(parse, line, "contaminations", CONTAMINATIONS)
 
 
-def test_every_contamination_rides_in_a_study() -> None:
+def test_every_contamination_works_in_a_study() -> None:
     lines = [str(contamination) for contamination in EVERY.values()]
     fields = {"name": "some", "problem": "linear(rows=40, val=10)", "epochs": 2, "replicates": 2}
     made = Study(**fields | {"batch_sizes": [8], "contaminations": lines})

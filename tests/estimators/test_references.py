@@ -326,7 +326,7 @@ def test_an_infinite_error_makes_a_trial_worthless_and_a_reference_incomparable(
     assert relative_efficiency(gone, gone) is None
 
 
-def test_a_reference_stands_beside_the_best_trial_of_its_contamination() -> None:
+def test_a_reference_is_compared_with_the_best_trial_of_its_contamination() -> None:
     line = "vertical(fraction=0.2, shift=5.0)"
     fitted = list(of(Linear(rows=40, val=20), Vertical(fraction=0.2, shift=5.0)).values())
     winner = summary([0.1, 0.2, 0.4], contamination=line, loss="l1")

@@ -155,7 +155,7 @@ def test_diverged_is_a_thousand_times_the_initial_error(
     assert outcome.diverged.tolist() == [[[diverged]]]
 
 
-def test_a_lane_that_left_the_numbers_has_no_finite_metric() -> None:
+def test_a_model_that_became_nonfinite_has_no_finite_metric() -> None:
     outcome = on_a_line([[[0.1, 0.1]], [[np.inf, 0.1]], [[np.nan, 0.1]]])
     for name in ("train_loss", "val_loss", "param_error"):
         metric = outcome.histories[name]

@@ -81,7 +81,7 @@ def test_the_schema_is_the_documented_one() -> None:
     ]
 
 
-def test_rows_are_every_epoch_of_every_lane_sorted() -> None:
+def test_rows_are_every_epoch_of_every_model_sorted() -> None:
     some = study()
     keys = [
         (trial.digest, epoch, replicate)

@@ -1,4 +1,4 @@
-"""What theory says of trials, beside what the fleet measures, and where it has to be silent."""
+"""Theoretical predictions against measurements, and no prediction where an assumption fails."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -127,7 +127,7 @@ def test_the_latest_of_a_metric_is_that_of_its_last_step(stores: tuple[Store, St
     assert run.data.metrics == {"param_error": 1.0, "excess_risk": 0.5, "twice": 2.0}
 
 
-def test_the_same_run_cannot_be_there_twice(stores: tuple[Store, Store]) -> None:
+def test_the_same_run_cannot_be_written_twice(stores: tuple[Store, Store]) -> None:
     bulk, _ = stores
     experiment_id = get_or_create_experiment(bulk, "study")
     bulk.write(experiment_id, [finished_run("0" * 32, "a", 3.0)])

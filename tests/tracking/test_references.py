@@ -42,7 +42,7 @@ def fits(run: Run, folder: Path) -> pd.DataFrame:
     return pd.read_csv(io.BytesIO(artifact(run.info.run_id, "fits.csv", folder)))
 
 
-def test_each_reference_is_a_run_beside_the_trials(workplace: Path, small_study: Study) -> None:
+def test_each_reference_is_a_child_run(workplace: Path, small_study: Study) -> None:
     outcome = run_flow(small_study)
     problem, (contamination,) = small_study.problem, small_study.contaminations
     clean = problem.draw(small_study.seed, small_study.replicates)
@@ -78,7 +78,7 @@ def test_each_reference_is_a_run_beside_the_trials(workplace: Path, small_study:
     assert shared <= set(found["ols"].data.metrics)
 
 
-def test_the_comparison_holds_them_beside_the_best_trial(workplace: Path, small_study: Study) -> None:
+def test_the_comparison_has_references_and_the_best_trial(workplace: Path, small_study: Study) -> None:
     outcome = run_flow(small_study)
     (best,) = outcome["best"]
     results = pd.read_parquet(io.BytesIO(artifact(outcome["study_run_id"], "results.parquet", workplace)))

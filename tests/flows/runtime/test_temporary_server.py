@@ -1,4 +1,4 @@
-"""The server that a command starts for itself: only where nobody has named one, and never for longer."""
+"""The server that a command starts: only where none is named, and only while the command runs."""
 
 import os
 import subprocess
@@ -66,7 +66,7 @@ def test_none_is_started_where_prefect_is_told_of_one(case: str, tmp_path: Path)
 
 
 @pytest.mark.parametrize("case", UNNAMED)
-def test_one_is_started_where_nobody_has_named_one(case: str, tmp_path: Path) -> None:
+def test_a_server_is_started_where_none_is_named(case: str, tmp_path: Path) -> None:
     assert in_folder(tmp_path, UNNAMED[case], SAYS).startswith("http://127.0.0.1:")
 
 

@@ -85,11 +85,11 @@ def test_each_study_that_ships_has_its_deployment_with_its_fields(name: str) -> 
 
 CRON = {"cron": "30 4 * * 0", "timezone": "UTC"}
 BROKEN: dict[str, tuple[str, dict[str, Any]]] = {
-    "a key nobody knows": ("default", {"parametres": {}}),
-    "a key of a work pool nobody knows": ("weekly", {"work_pool": {"name": POOL, "queue": "night"}}),
+    "an unknown key": ("default", {"parametres": {}}),
+    "an unknown key of a work pool": ("weekly", {"work_pool": {"name": POOL, "queue": "night"}}),
     "a schedule with another key": ("weekly", {"schedules": [CRON | {"timezon": "UTC"}]}),
     "a schedule without a time zone": ("weekly", {"schedules": [{"cron": "30 4 * * 0"}]}),
-    "a time zone nobody knows": ("weekly", {"schedules": [CRON | {"timezone": "Mars/Olympus"}]}),
+    "an unknown time zone": ("weekly", {"schedules": [CRON | {"timezone": "Mars/Olympus"}]}),
     "a limit without a strategy": ("weekly", {"concurrency_limit": {"limit": 1}}),
     "a parameter that the flow has not": ("weekly", {"parameters": {"seeds": 10}}),
     "one of a schedule's": ("weekly", {"schedules": [CRON | {"parameters": {"seeds": 10}}]}),
