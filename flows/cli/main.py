@@ -25,6 +25,7 @@ from flows.cli.record_commands import baseline, diff, show
 from flows.cli.rerun_command import reproduce
 from flows.cli.service_commands import doctor, down, up
 from flows.cli.study_commands import run, studies
+from flows.cli.table_commands import check
 from flows.runtime.process_settings import configure_process, skip_final_collection
 from flows.runtime.shown_command import shown_command
 from regress.errors import InputError, ServiceLost
@@ -34,7 +35,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Which loss, learning rate and initial scale survive outliers and a hostile data order?",
 )
-for _command in (run, notebook, show, reproduce, baseline, diff, studies, up, down, doctor):
+for _command in (run, check, notebook, show, reproduce, baseline, diff, studies, up, down, doctor):
     app.command()(_command)
 
 

@@ -1,0 +1,1 @@
+"""Tables as people have them: read, understood column by column, and encoded as numbers."""
