@@ -78,7 +78,6 @@ def robustness(study: Study = DEFAULT, resume: bool = False) -> dict[str, Any]:
     with hold_lease(store.client, execution.run_id):
         checkpoints = checkpoint_folder(execution.run_id)
         result, champion = _execute(study, execution, checkpoints, timer)
-        checkpoints.clear()
     _publish(execution, result)
     return {
         "study_run_id": execution.run_id,
@@ -99,6 +98,7 @@ def _execute(
         result = _run_and_track(study, execution, checkpoints, timer)
         champion = _register(execution, result, timer)
         publish_view(execution, study, result.outcome)
+        checkpoints.clear()  # before it is finished: a finished execution is not resumed
         finish_execution(execution, {"diverged_trials": result.comparison.diverged_trials})
     return result, champion
 

@@ -60,8 +60,8 @@ def track_study(
         result = run(study, run_directly, progress, checkpoints=checkpoints, on_evaluated=log_trials)
         result = replace(result, run_id=execution.run_id)
         _log_result(execution, result)
+        checkpoints.clear()  # before it is finished: a finished execution is not resumed
         finish_execution(execution, {"diverged_trials": result.comparison.diverged_trials})
-        checkpoints.clear()
     return result
 
 

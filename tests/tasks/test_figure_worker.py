@@ -138,6 +138,8 @@ def test_the_worker_ends_with_its_parent_without_a_word(end: str) -> None:
 @pytest.mark.skipif(CORES == 1, reason="one core: no worker is started")
 def test_an_interrupt_of_the_terminal_does_not_reach_the_worker() -> None:
     waiting = (
+        "import signal\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)  # may be ignored where tests run\n"
         "drawing = figure_worker.submit(time.sleep, 1)\n"
         "try:\n    time.sleep(60)\nexcept KeyboardInterrupt:\n    print(drawing.future.result())\n"
     )
