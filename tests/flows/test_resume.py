@@ -32,7 +32,7 @@ from tests.servers import server
 
 pytestmark = pytest.mark.usefixtures("prefect_server")
 
-KILLS = 20
+KILLS = 14
 CORES = sorted(os.sched_getaffinity(0))[:2]
 Ask = Callable[..., dict[str, Any]]
 
