@@ -10,13 +10,16 @@ import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-# MLflow's default of 7 attempts with backoff takes up to four minutes, 5 take half a minute.
-MLFLOW_RETRIES = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "5"}
+MLFLOW_DEFAULTS = {
+    # MLflow's own default of 7 attempts with backoff takes up to four minutes, 5 take half a minute.
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "5",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+}
 
 
 def configure_process() -> None:
     """Set default environment variables and let SIGTERM interrupt the command as Ctrl-C does."""
-    for name, value in MLFLOW_RETRIES.items():
+    for name, value in MLFLOW_DEFAULTS.items():
         os.environ.setdefault(name, value)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
 

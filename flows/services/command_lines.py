@@ -4,7 +4,7 @@ import secrets
 import socket
 from hashlib import sha256
 
-from flows.runtime.process_settings import MLFLOW_RETRIES
+from flows.runtime.process_settings import MLFLOW_DEFAULTS
 from flows.services.settings import POOL, WORKER, ServiceSettings, is_loopback, services_folder
 
 _LOCAL_HOSTS = "localhost,localhost:*,127.0.0.1,127.0.0.1:*"  # names that MLflow's server accepts
@@ -74,7 +74,7 @@ def worker_environment(settings: ServiceSettings) -> dict[str, str]:
     Flow runs write to the database itself and link to the MLflow server.
     """
     return prefect_environment(settings) | {
-        **MLFLOW_RETRIES,
+        **MLFLOW_DEFAULTS,
         "MLFLOW_TRACKING_URI": settings.store,
         "REGRESS_MLFLOW_UI": settings.mlflow_address,
         "REGRESS_HOME": str(services_folder().parent),
