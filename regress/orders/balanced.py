@@ -45,9 +45,9 @@ class _Balanced(Order):
         return Shuffled().permutations(data, model, seed, epochs, batch_size)
 
     def rearrangement(self, batch_size: int) -> Rearrangement:
-        return Rearrangement(self._rearranged, by="gradients")
+        return Rearrangement(self._rearrange, by="gradients")
 
-    def _rearranged(self, inputs: EpochInputs) -> Permutations:
+    def _rearrange(self, inputs: EpochInputs) -> Permutations:
         if (previous := inputs.previous) is None:
             return inputs.drawn
         left = self.assign_left(previous)
@@ -81,9 +81,8 @@ class PairBalance(_Balanced):
     def assign_left(self, previous: PreviousEpoch) -> Signs:
         pairs = len(previous.gradients) // 2
         first, second = previous.gradients[: 2 * pairs : 2], previous.gradients[1 : 2 * pairs : 2]
-        left = np.ones(
-            previous.visited.T.shape, bool
-        )  # the last row of an odd number ends up in the middle
+        # With an odd number of rows the last one has no pair: it goes left, to the middle of the epoch.
+        left = np.ones(previous.visited.T.shape, bool)
         left[: 2 * pairs : 2] = _balance(first - second)
         left[1 : 2 * pairs : 2] = ~left[: 2 * pairs : 2]
         return left

@@ -17,14 +17,17 @@ class _Drawn(Order):
     looks_at_rows = False
 
     @abstractmethod
-    def epoch(self, rows: int, seed: int, replicate: int, epoch: int) -> Permutations:
+    def draw_epoch(self, rows: int, seed: int, replicate: int, epoch: int) -> Permutations:
         """Return the row indices (n,) of one epoch, counted from 0."""
 
     def permutations(
         self, data: Data, model: Model, seed: int, epochs: int, batch_size: int
     ) -> Permutations:
         return np.stack(
-            [np.stack([self.epoch(data.rows, seed, r, e) for e in range(epochs)]) for r in data.indices]
+            [
+                np.stack([self.draw_epoch(data.rows, seed, r, e) for e in range(epochs)])
+                for r in data.indices
+            ]
         )
 
 
@@ -35,7 +38,7 @@ class Shuffled(_Drawn):
     name = "shuffled"
     is_shuffled = True
 
-    def epoch(self, rows: int, seed: int, replicate: int, epoch: int) -> Permutations:
+    def draw_epoch(self, rows: int, seed: int, replicate: int, epoch: int) -> Permutations:
         return streams.permutation(rows, seed, "order", replicate, epoch)
 
     def permutations(
@@ -54,7 +57,7 @@ class ShuffleOnce(_Drawn):
     def is_fixed(self) -> bool:
         return True
 
-    def epoch(self, rows: int, seed: int, replicate: int, epoch: int) -> Permutations:
+    def draw_epoch(self, rows: int, seed: int, replicate: int, epoch: int) -> Permutations:
         return streams.permutation(rows, seed, "order", replicate)
 
 
@@ -64,7 +67,7 @@ class FlipFlop(_Drawn):
 
     name = "flip-flop"
 
-    def epoch(self, rows: int, seed: int, replicate: int, epoch: int) -> Permutations:
+    def draw_epoch(self, rows: int, seed: int, replicate: int, epoch: int) -> Permutations:
         drawn = streams.permutation(rows, seed, "order", replicate, epoch - epoch % 2)
         return drawn[::-1] if epoch % 2 else drawn
 
@@ -76,7 +79,7 @@ class WithReplacement(_Drawn):
     name = "with-replacement"
     draws_with_replacement = True
 
-    def epoch(self, rows: int, seed: int, replicate: int, epoch: int) -> Permutations:
+    def draw_epoch(self, rows: int, seed: int, replicate: int, epoch: int) -> Permutations:
         draws = streams.uniforms(rows, seed, "order/with-replacement", replicate, epoch)
         return (draws * rows).astype(np.intp)
 
@@ -91,5 +94,5 @@ class Sequential(_Drawn):
     def is_fixed(self) -> bool:
         return True
 
-    def epoch(self, rows: int, seed: int, replicate: int, epoch: int) -> Permutations:
+    def draw_epoch(self, rows: int, seed: int, replicate: int, epoch: int) -> Permutations:
         return np.arange(rows)

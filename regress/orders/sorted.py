@@ -11,7 +11,7 @@ from pydantic.dataclasses import dataclass
 from regress.fleet.rearrange import EpochInputs, Rearrangement
 from regress.orders.drawn import Shuffled
 from regress.orders.order import Order, Permutations
-from regress.orders.surrogate import Surrogate, residuals
+from regress.orders.surrogate import Surrogate, compute_residuals
 from regress.problems import Problem
 from regress.problems.data import Data
 from regress.problems.model import Model
@@ -51,11 +51,13 @@ class _Sorted(Order):
         drawn = Shuffled().permutations(data, model, seed, epochs, batch_size)
         if self.follows_model:
             return drawn
-        residual = residuals(self.surrogate, data, model, seed)
+        residual = compute_residuals(self.surrogate, data, model, seed)
         if self.level == "example":
-            return np.broadcast_to(self._rows(self.row_score(residual))[:, None], drawn.shape)
+            return np.broadcast_to(self._order_rows(self.row_score(residual))[:, None], drawn.shape)
         score = self.score(residual)
-        return np.stack([self._batches(score, epoch, batch_size) for epoch in drawn.swapaxes(0, 1)], axis=1)
+        return np.stack(
+            [self._order_batches(score, epoch, batch_size) for epoch in drawn.swapaxes(0, 1)], axis=1
+        )
 
     @property
     def is_fixed(self) -> bool:
@@ -68,7 +70,7 @@ class _Sorted(Order):
     def rearrangement(self, batch_size: int) -> Rearrangement | None:
         if not self.follows_model:
             return None
-        return Rearrangement(partial(self._rearranged, batch_size=batch_size), by="residuals")
+        return Rearrangement(partial(self._rearrange, batch_size=batch_size), by="residuals")
 
     def refuse(self, problem: Problem) -> str | None:
         if self.surrogate == "oracle" and not problem.knows_truth:
@@ -79,23 +81,23 @@ class _Sorted(Order):
             return f"needs a linear model to train, which a {problem.name} does not have; use surrogate=ols"
         return None
 
-    def _rearranged(self, inputs: EpochInputs, batch_size: int) -> Permutations:
-        assert inputs.residual is not None, "requested by `by`"
+    def _rearrange(self, inputs: EpochInputs, batch_size: int) -> Permutations:
+        assert inputs.residual is not None, "requested with by='residuals'"
         if self.level == "example":
-            return self._rows(self.row_score(inputs.residual))
-        return self._batches(self.score(inputs.residual.astype(np.float64)), inputs.drawn, batch_size)
+            return self._order_rows(self.row_score(inputs.residual))
+        return self._order_batches(self.score(inputs.residual.astype(np.float64)), inputs.drawn, batch_size)
 
-    def _rows(self, score: Numbers) -> Permutations:
+    def _order_rows(self, score: Numbers) -> Permutations:
         """Return row indices (R, n) by score (R, n)."""
         return sort_rows(score)[..., self.places(score.shape[-1])]
 
-    def _batches(self, score: Floats, drawn: Permutations, batch_size: int) -> Permutations:
+    def _order_batches(self, score: Floats, drawn: Permutations, batch_size: int) -> Permutations:
         """Return the order `drawn` (R, n) with its full batches sorted by their mean score."""
         full = drawn.shape[-1] // batch_size
         cut = full * batch_size
         batches = drawn[:, :cut].reshape(len(drawn), full, batch_size)
         means = np.take_along_axis(score, drawn[:, :cut], axis=-1).reshape(batches.shape).mean(axis=-1)
-        first_to_last = self._rows(means)[..., None]
+        first_to_last = self._order_rows(means)[..., None]
         by_mean = np.take_along_axis(batches, first_to_last, axis=1).reshape(len(drawn), cut)
         return np.concatenate([by_mean, drawn[:, cut:]], axis=-1)
 

@@ -18,26 +18,28 @@ Surrogate = Literal["ols", "oracle", "trained", "self"]
 _LR, _BATCH_SIZE = 0.03, 32
 
 
-def residuals(surrogate: Surrogate, data: Data, model: Model, seed: int) -> Floats:
+def compute_residuals(surrogate: Surrogate, data: Data, model: Model, seed: int) -> Floats:
     """Return prediction minus target (R, n) on the training rows, which may be contaminated.
 
     The surrogate is the least-squares fit to them (`ols`), the generating parameters (`oracle`), or a model
     trained on them for one epoch (`trained`). With `self` models sort during training instead.
     """
-    fits = {"ols": _least_squares, "oracle": _truth, "trained": _trained}
+    fits = {"ols": _fit_least_squares, "oracle": _read_truth, "trained": _train}
     return np.asarray(model.predict(data.train_x, fits[surrogate](data, model, seed)) - data.train_y)
 
 
-def _least_squares(data: Data, model: Model, seed: int) -> Floats:
+def _fit_least_squares(data: Data, model: Model, seed: int) -> Floats:
     return model.least_squares(data.train_x, data.train_y)
 
 
-def _truth(data: Data, model: Model, seed: int) -> Floats:
-    assert data.truth is not None, "a study without truth and with the oracle is refused"
+def _read_truth(data: Data, model: Model, seed: int) -> Floats:
+    assert data.truth is not None, (
+        "a study refuses surrogate=oracle for a problem without generating parameters"
+    )
     return data.truth
 
 
-def _trained(data: Data, model: Model, seed: int) -> Floats:
+def _train(data: Data, model: Model, seed: int) -> Floats:
     """Train from zero for one shuffled epoch by squared loss, lr .03, batches of 32, in float64.
 
     This is the black-box attack of Shumailov et al. (2021): the adversary sees the data, not the models. If
