@@ -81,8 +81,9 @@ class PairBalance(_Balanced):
     def assign_left(self, previous: PreviousEpoch) -> Signs:
         pairs = len(previous.gradients) // 2
         first, second = previous.gradients[: 2 * pairs : 2], previous.gradients[1 : 2 * pairs : 2]
-        # The last row of an odd number is placed in the middle.
-        left = np.ones(previous.visited.T.shape, bool)
+        left = np.ones(
+            previous.visited.T.shape, bool
+        )  # the last row of an odd number ends up in the middle
         left[: 2 * pairs : 2] = _balance(first - second)
         left[1 : 2 * pairs : 2] = ~left[: 2 * pairs : 2]
         return left

@@ -1,4 +1,4 @@
-"""Losses: properties of all losses, then comparisons with the same formulas in other libraries."""
+"""Losses: laws that hold for every one, then what others make of the same formulas."""
 
 import math
 from collections.abc import Callable
@@ -57,14 +57,14 @@ LOSS: dict[str, st.SearchStrategy[Loss]] = {
     },
 }
 TUNED = [name for name, cls in LOSSES.items() if issubclass(cls, Tuned)]
-# The limit of rho for large residuals, by its constant; the other losses are unbounded.
-RHO_LIMIT: dict[str, Callable[[float], float]] = {
+# What rho comes to far out, by its constant; all others grow for ever.
+CEILING: dict[str, Callable[[float], float]] = {
     "welsch": lambda c: c * c / 2,
     "geman-mcclure": lambda c: c * c / 2,
     "tukey": lambda c: c * c / 6,
 }
-# The limit of |psi| for large residuals, by the constant.
-PSI_LIMIT: dict[str, Callable[[float], float]] = {
+# What |psi| comes to far out, by the constant.
+PULL: dict[str, Callable[[float], float]] = {
     "huber": lambda delta: delta,
     "pseudo-huber": lambda delta: delta,
     "log-cosh": lambda c: c,
@@ -76,12 +76,12 @@ PSI_LIMIT: dict[str, Callable[[float], float]] = {
 }
 
 
-def parametrize_names(names: Any) -> Callable[[Callable[..., None]], Callable[..., None]]:
+def each(names: Any) -> Callable[[Callable[..., None]], Callable[..., None]]:
     return pytest.mark.parametrize("name", names)
 
 
-each_loss = parametrize_names(LOSSES)
-each_tuned = parametrize_names(TUNED)
+each_loss = each(LOSSES)
+each_tuned = each(TUNED)
 each_dtype = pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 
 
@@ -90,7 +90,7 @@ def doubles(values: list[float]) -> torch.Tensor:
 
 
 def constant(loss: Loss) -> float:
-    """Return the first argument of a tuned loss."""
+    """The first argument of a tuned loss."""
     return float(getattr(loss, fields(loss)[0].name))  # type: ignore[arg-type]
 
 
@@ -100,17 +100,17 @@ def derivative(function: Callable[[torch.Tensor], torch.Tensor], u: torch.Tensor
     return slope
 
 
-def all_magnitudes(dtype: torch.dtype) -> torch.Tensor:
-    """Return 0 and residuals of both signs from the smallest to the largest normal number of a dtype."""
+def ladder(dtype: torch.dtype) -> torch.Tensor:
+    """Residuals of every size that the dtype has, both signs, and 0."""
     info = torch.finfo(dtype)
     exponents = torch.linspace(math.log10(info.tiny), math.log10(info.max), 2000, dtype=torch.float64)
     sizes = torch.cat([(10**exponents).to(dtype).clamp(max=info.max), torch.tensor([0.0], dtype=dtype)])
     return torch.cat([sizes, -sizes])
 
 
-def test_all_registered_losses_are_tested() -> None:
+def test_every_loss_is_tried_here() -> None:
     assert set(LOSS) == set(LOSSES)
-    assert set(TUNED) == set(PSI_LIMIT) == set(LOSSES) - {"l2", "l1", "smooth-l1", "quantile"}
+    assert set(TUNED) == set(PULL) == set(LOSSES) - {"l2", "l1", "smooth-l1", "quantile"}
 
 
 @each_loss
@@ -121,7 +121,7 @@ def test_psi_is_the_derivative_of_rho(name: str, data: st.DataObject, values: li
     torch.testing.assert_close(loss.psi(u), slope, rtol=1e-12, atol=1e-12)
 
 
-@parametrize_names([name for name in LOSSES if name != "quantile"])
+@each([name for name in LOSSES if name != "quantile"])
 @given(data=st.data(), values=RESIDUALS)
 def test_rho_is_even_and_psi_odd(name: str, data: st.DataObject, values: list[float]) -> None:
     loss, u = data.draw(LOSS[name]), doubles(values)
@@ -130,20 +130,20 @@ def test_rho_is_even_and_psi_odd(name: str, data: st.DataObject, values: list[fl
 
 
 @given(st.floats(0.01, 0.99), RESIDUALS)
-def test_quantile_losses_of_tau_and_1_minus_tau_are_mirror_images(tau: float, values: list[float]) -> None:
+def test_a_quantile_mirrors_its_complement(tau: float, values: list[float]) -> None:
     u = doubles(values)
     torch.testing.assert_close(Quantile(tau).rho(u), Quantile(1 - tau).rho(-u), rtol=1e-13, atol=0)
 
 
 @each_loss
 @given(data=st.data(), values=RESIDUALS, dtype=DTYPES)
-def test_rho_is_monotone_in_the_size_of_the_residual(
+def test_rho_does_not_fall_as_the_residual_grows(
     name: str, data: st.DataObject, values: list[float], dtype: torch.dtype
 ) -> None:
     loss, size = data.draw(LOSS[name]), doubles(values).abs().sort().values.to(dtype)
     for u in (size, -size):
         rho = loss.rho(u)
-        # Logarithms and exponentials are accurate to a few ulp, but their rounding is not monotone.
+        # Logarithms and exponentials are right to a digit, not rounded in order.
         slack = 8 * torch.finfo(dtype).eps * rho[1:]
         assert (rho >= 0).all()
         assert (rho.diff() >= -slack).all()
@@ -151,7 +151,7 @@ def test_rho_is_monotone_in_the_size_of_the_residual(
 
 @each_loss
 @given(data=st.data())
-def test_rho_and_psi_are_zero_at_a_zero_residual(name: str, data: st.DataObject) -> None:
+def test_nothing_is_lost_at_no_residual(name: str, data: st.DataObject) -> None:
     loss, zero = data.draw(LOSS[name]), doubles([0.0, -0.0])
     assert torch.equal(loss.rho(zero), torch.zeros(2, dtype=torch.float64))
     assert torch.equal(loss.psi(zero), torch.zeros(2, dtype=torch.float64))
@@ -159,7 +159,7 @@ def test_rho_and_psi_are_zero_at_a_zero_residual(name: str, data: st.DataObject)
 
 @each_loss
 @given(data=st.data(), dtype=DTYPES)
-def test_shape_and_dtype_are_kept_and_residuals_are_not_modified(
+def test_shape_and_dtype_are_kept_and_residuals_left_alone(
     name: str, data: st.DataObject, dtype: torch.dtype
 ) -> None:
     loss = data.draw(LOSS[name])
@@ -173,7 +173,7 @@ def test_shape_and_dtype_are_kept_and_residuals_are_not_modified(
 
 @each_loss
 @given(data=st.data(), n=st.integers(1, 300), dtype=DTYPES, seed=st.integers(0, 99))
-def test_a_value_has_the_same_bits_in_a_vector_as_alone(
+def test_a_value_is_the_same_bit_for_bit_in_a_vector_as_alone(
     name: str, data: st.DataObject, n: int, dtype: torch.dtype, seed: int
 ) -> None:
     loss = data.draw(LOSS[name])
@@ -191,31 +191,31 @@ def test_a_value_has_the_same_bits_in_a_vector_as_alone(
 @each_loss
 @each_dtype
 @pytest.mark.parametrize("argument", [None, 1e-15, 1e-3, 1e3, 1e15])
-def test_rho_and_psi_are_valid_for_residuals_of_any_magnitude(
+def test_no_residual_is_so_large_or_small_that_sense_is_lost(
     name: str, dtype: torch.dtype, argument: float | None
 ) -> None:
     cls = LOSSES[name]
     loss = cls(argument) if argument and name not in ("l2", "l1", "quantile") else cls()
-    u = all_magnitudes(dtype)
+    u = ladder(dtype)
     rho, psi = loss.rho(u), loss.psi(u)
     assert not rho.isnan().any()
     assert (rho >= 0).all()
     assert psi.isfinite().all()
     assert (psi * u.sign() >= 0).all()
     if name in TUNED:
-        # |psi| <= min(|u|, c); the slack is for a subnormal u / c.
+        # |psi| <= |u|, and never above the constant; u / c may be too small to have all its digits.
         c, smallest = constant(loss), torch.finfo(dtype).tiny * torch.finfo(dtype).eps
         assert (psi.abs() <= u.abs().clamp(max=c) * (1 + 1e-6) + c * smallest).all()
-        # Hence rho <= c |u|, and rho is finite if c |u| is.
+        # So rho <= c |u|: it is a number wherever that is one.
         assert (rho <= c * u.abs() * (1 + 1e-6)).all()
 
 
 @each_loss
 @each_dtype
-def test_a_nonfinite_residual_gives_the_limit_or_nan(name: str, dtype: torch.dtype) -> None:
+def test_a_residual_that_left_the_numbers_stays_out(name: str, dtype: torch.dtype) -> None:
     loss = LOSSES[name]()
     u = torch.tensor([torch.inf, -torch.inf, torch.nan], dtype=dtype)
-    limit = RHO_LIMIT[name](constant(loss)) if name in RHO_LIMIT else torch.inf
+    limit = CEILING[name](constant(loss)) if name in CEILING else torch.inf
     assert loss.rho(u)[:2].tolist() == pytest.approx([limit, limit], rel=1e-6)
     assert loss.rho(u)[2].isnan()
     assert loss.psi(u)[2].isnan() or name in ("l1", "quantile")
@@ -224,25 +224,23 @@ def test_a_nonfinite_residual_gives_the_limit_or_nan(name: str, dtype: torch.dty
 @each_tuned
 @each_dtype
 @given(c=CONSTANTS)
-def test_psi_and_rho_approach_their_limits_for_large_residuals(
-    name: str, dtype: torch.dtype, c: float
-) -> None:
+def test_an_outlier_pulls_with_a_constant_force_or_none(name: str, dtype: torch.dtype, c: float) -> None:
     u = torch.tensor([torch.inf, torch.finfo(dtype).max, 1e30, c * 1e12], dtype=dtype)
-    limit = torch.full_like(u, PSI_LIMIT[name](c))
+    pull = torch.full_like(u, PULL[name](c))
     slack = {"rtol": 1e-6, "atol": 1e-11 * c}
     loss = LOSSES[name](c)
-    torch.testing.assert_close(loss.psi(u), limit, **slack)
-    torch.testing.assert_close(loss.psi(-u), -limit, **slack)
-    if name in RHO_LIMIT:
-        rho_limit = torch.full_like(u, RHO_LIMIT[name](c))
-        torch.testing.assert_close(loss.rho(u), rho_limit, rtol=1e-6, atol=0)
+    torch.testing.assert_close(loss.psi(u), pull, **slack)
+    torch.testing.assert_close(loss.psi(-u), -pull, **slack)
+    if name in CEILING:
+        ceiling = torch.full_like(u, CEILING[name](c))
+        torch.testing.assert_close(loss.rho(u), ceiling, rtol=1e-6, atol=0)
 
 
 @each_tuned
 @given(c=CONSTANTS)
-def test_a_tuned_loss_is_squared_loss_for_small_residuals(name: str, c: float) -> None:
+def test_small_residuals_are_squared(name: str, c: float) -> None:
     loss, zero = LOSSES[name](c), doubles([0.0, -0.0])
-    # theory.hessian uses this curvature for a row that is fitted exactly.
+    # The curvature at 0 is what theory.hessian makes of a perfect fit.
     curvature = derivative(partial(derivative, loss.rho), zero)
     torch.testing.assert_close(curvature, torch.ones_like(zero), rtol=1e-14, atol=0)
     u = c * doubles([1e-6, -1e-6])
@@ -252,14 +250,14 @@ def test_a_tuned_loss_is_squared_loss_for_small_residuals(name: str, c: float) -
 
 @each_tuned
 @given(values=RESIDUALS)
-def test_a_loss_with_a_huge_constant_is_l2(name: str, values: list[float]) -> None:
+def test_with_a_huge_constant_a_loss_is_l2(name: str, values: list[float]) -> None:
     u, loss = doubles(values), LOSSES[name](1e15)
     torch.testing.assert_close(loss.rho(u), L2().rho(u), rtol=1e-8, atol=1e-280)
     torch.testing.assert_close(loss.psi(u), L2().psi(u), rtol=1e-8, atol=1e-280)
 
 
 @pytest.mark.parametrize("delta", [1e30, 1e38, 1e39, 1e300])
-def test_huber_is_l2_if_delta_overflows_the_dtype(delta: float) -> None:
+def test_a_delta_beyond_the_numbers_of_the_dtype_is_l2_too(delta: float) -> None:
     u = torch.tensor([0.5, -3.0, 1e10], dtype=torch.float32)
     assert torch.equal(Huber(delta).psi(u), u)
     torch.testing.assert_close(Huber(delta).rho(u), L2().rho(u))
@@ -279,13 +277,13 @@ def test_smooth_l1_is_huber_over_beta(beta: float, values: list[float], dtype: t
 
 
 @given(RESIDUALS, DTYPES)
-def test_the_quantile_loss_of_the_median_is_half_of_l1(values: list[float], dtype: torch.dtype) -> None:
+def test_the_median_s_quantile_is_half_of_l1(values: list[float], dtype: torch.dtype) -> None:
     u = doubles(values).to(dtype)
     assert torch.equal(Quantile(0.5).rho(u), L1().rho(u) / 2)
     assert torch.equal(Quantile(0.5).psi(u), L1().psi(u) / 2)
 
 
-# Constants as multiples of a scale.
+# The scale of a constant.
 
 
 @each_tuned
@@ -302,14 +300,14 @@ def test_a_scale_multiplies_the_constant(name: str, c: float, s: float, values: 
 
 @each_tuned
 @given(c=CONSTANTS, power=st.integers(-20, 20), values=RESIDUALS, dtype=DTYPES)
-def test_a_scale_that_is_a_power_of_two_is_exact(
+def test_a_scale_that_is_a_power_of_two_rounds_nothing(
     name: str, c: float, power: int, values: list[float], dtype: torch.dtype
 ) -> None:
-    # 0, and residuals whose squares are normal numbers.
+    # Residuals whose squares are normal numbers, and 0.
     u = doubles([value for value in values if abs(value) > 1e-9 or value == 0]).to(dtype)
     s = torch.tensor(2.0**power, dtype=dtype)
     loss, multiple = LOSSES[name](c), LOSSES[name](c * 2.0**power)
-    # Exact except for subnormal numbers.
+    # Bit for bit, but for what is too small to have all its digits.
     slack = {"rtol": 0, "atol": 1e6 * torch.finfo(dtype).tiny}
     torch.testing.assert_close(scaled_rho(loss, u, s), multiple.rho(u), **slack)
     torch.testing.assert_close(scaled_psi(loss, u, s), multiple.psi(u), **slack)
@@ -317,7 +315,7 @@ def test_a_scale_that_is_a_power_of_two_is_exact(
 
 @each_tuned
 @each_dtype
-def test_scales_broadcast_over_streams(name: str, dtype: torch.dtype) -> None:
+def test_every_stream_has_its_own_scale(name: str, dtype: torch.dtype) -> None:
     generator = torch.Generator().manual_seed(0)
     u = 5 * torch.randn(3, 7, 16, dtype=dtype, generator=generator)
     s = torch.tensor([0.1, 1.0, 30.0], dtype=dtype)
@@ -330,7 +328,7 @@ def test_scales_broadcast_over_streams(name: str, dtype: torch.dtype) -> None:
 
 
 @each_loss
-def test_the_scale_argument_does_not_change_rho_and_psi(name: str) -> None:
+def test_the_scale_says_in_what_units_the_constant_is(name: str) -> None:
     loss = LOSSES[name]()
     assert not loss.is_scaled
     if name not in TUNED:
@@ -363,7 +361,7 @@ def test_the_scale_argument_does_not_change_rho_and_psi(name: str) -> None:
         ("tukey(scale=1)", "tukey(scale)"),
     ],
 )
-def test_an_invalid_constant_is_refused(line: str, where: str) -> None:
+def test_a_constant_out_of_range_is_refused(line: str, where: str) -> None:
     message = refusal(parse, line, "losses", LOSSES)
     assert message.startswith("losses: ")
     assert where in message
@@ -387,11 +385,11 @@ def test_default_constants_are_printed(name: str) -> None:
     }[name]  # fmt: skip
 
 
-# Efficiency: variance of the mean / variance of the fitted location, at the normal distribution.
+# Efficiency: the variance of the mean over that of the fitted location, at the normal distribution.
 
 
 def efficiency(loss: Loss) -> float:
-    """Return (E psi')**2 / E psi**2 at the standard normal; by parts, E psi' = E u psi."""
+    """(E psi')**2 / E psi**2 at the standard normal, with E psi' = E u psi (by parts)."""
 
     def expected(weight: Callable[[float], float]) -> float:
         def integrand(u: float) -> float:
@@ -417,19 +415,19 @@ def efficiency(loss: Loss) -> float:
     ],
     ids=str,
 )
-def test_the_efficiency_at_the_normal_distribution_is_as_documented(loss: Loss, expected: float) -> None:
+def test_the_efficiency_at_the_normal_distribution(loss: Loss, expected: float) -> None:
     assert efficiency(loss) == pytest.approx(expected, abs=1e-4)
 
 
 @pytest.mark.parametrize("name", [name for name in TUNED if name != "huber"])
-def test_the_efficiency_increases_with_the_constant(name: str) -> None:
+def test_another_constant_has_another_efficiency(name: str) -> None:
     c = constant(LOSSES[name]())
     smaller, larger = efficiency(LOSSES[name](0.9 * c)), efficiency(LOSSES[name](1.1 * c))
     assert smaller < 0.946
     assert larger > 0.952
 
 
-# The formulas in sixty decimal digits.
+# The formulas themselves, in sixty decimal digits.
 
 
 def d_exp(x: Decimal) -> Decimal:
@@ -454,14 +452,14 @@ FORMULAS: dict[type[Loss], tuple[Callable[[Decimal], Decimal], Callable[[Decimal
 }
 
 
-def test_the_formulas_of_all_tuned_losses_are_tested() -> None:
+def test_every_formula_is_worked_out_here() -> None:
     assert set(FORMULAS) | {Huber} == {LOSSES[name] for name in TUNED}
 
 
 @pytest.mark.parametrize("cls", FORMULAS, ids=lambda cls: cls.name)
 @each_dtype
-@pytest.mark.parametrize("c", [2.0**-10, 1.375, 1024.0])  # exact in float32
-def test_rho_and_psi_are_accurate_to_a_few_ulp(cls: type[Tuned], dtype: torch.dtype, c: float) -> None:
+@pytest.mark.parametrize("c", [2.0**-10, 1.375, 1024.0])  # numbers in float32 too
+def test_every_digit_is_right_near_zero_and_far_off(cls: type[Tuned], dtype: torch.dtype, c: float) -> None:
     sizes = torch.cat([torch.logspace(-12, 12, 193), torch.linspace(0.01, 9, 200)])
     u = (c * sizes.to(torch.float64)).to(dtype)
     loss, eps = cls(c), torch.finfo(dtype).eps  # type: ignore[call-arg]
@@ -478,18 +476,18 @@ def test_rho_and_psi_are_accurate_to_a_few_ulp(cls: type[Tuned], dtype: torch.dt
 
 
 @each_dtype
-def test_cauchy_s_rho_is_accurate_up_to_the_largest_number(dtype: torch.dtype) -> None:
+def test_cauchy_s_logarithm_goes_on_to_the_largest_number(dtype: torch.dtype) -> None:
     largest = torch.tensor([torch.finfo(dtype).max], dtype=dtype)
     for c in (1e-15, 1.0, 1e15):
         expected = c * c * (math.log(torch.finfo(dtype).max) - math.log(c))
         assert float(Cauchy(c).rho(largest)) == pytest.approx(expected, rel=1e-6)
 
 
-# The same formulas in other libraries.
+# What others make of the same formulas.
 
 
 @given(CONSTANTS, RESIDUALS)
-def test_rho_and_psi_agree_with_torch(c: float, values: list[float]) -> None:
+def test_values_and_slopes_are_those_of_torch(c: float, values: list[float]) -> None:
     functional = torch.nn.functional
     pairs: list[tuple[Loss, Callable[[torch.Tensor, torch.Tensor], torch.Tensor]]] = [
         (L2(), lambda u, y: functional.mse_loss(u, y, reduction="none") / 2),
@@ -503,13 +501,13 @@ def test_rho_and_psi_agree_with_torch(c: float, values: list[float]) -> None:
         def expected(u: torch.Tensor, peer: Any = peer) -> torch.Tensor:
             return peer(u, torch.zeros_like(u))
 
-        # For |u| > delta torch computes delta (|u| - delta / 2), with another rounding.
+        # Past the kink torch subtracts delta / 2 where here delta**2 / 2 is taken off a product.
         torch.testing.assert_close(loss.rho(u), expected(u), rtol=1e-10, atol=1e-12)
         torch.testing.assert_close(loss.psi(u), derivative(expected, u).detach(), rtol=1e-12, atol=1e-12)
 
 
 @given(CONSTANTS, RESIDUALS)
-def test_rho_and_psi_agree_with_statsmodels(c: float, values: list[float]) -> None:
+def test_values_and_slopes_are_those_of_statsmodels(c: float, values: list[float]) -> None:
     u = doubles(values)
     for loss, peer in [
         (L2(), norms.LeastSquares()),
@@ -517,14 +515,14 @@ def test_rho_and_psi_agree_with_statsmodels(c: float, values: list[float]) -> No
         (Tukey(c), norms.TukeyBiweight(c)),
         (Cauchy(c), norms.StudentT(c, df=1)),
     ]:
-        # The formulas of statsmodels subtract numbers of the size of c**2.
+        # Their formulas take differences of numbers as large as c**2.
         rho, psi = torch.from_numpy(peer.rho(u.numpy())), torch.from_numpy(peer.psi(u.numpy()))
         torch.testing.assert_close(loss.rho(u), rho, rtol=1e-9, atol=1e-14 * c * c)
         torch.testing.assert_close(loss.psi(u), psi, rtol=1e-9, atol=1e-14 * c)
 
 
 @given(CONSTANTS, RESIDUALS)
-def test_rho_agrees_with_scipy(c: float, values: list[float]) -> None:
+def test_values_are_those_of_scipy(c: float, values: list[float]) -> None:
     u = doubles(values)
     for loss, peer in [(Huber(c), huber), (PseudoHuber(c), pseudo_huber)]:
         expected = torch.from_numpy(peer(c, u.numpy()))
@@ -534,7 +532,7 @@ def test_rho_agrees_with_scipy(c: float, values: list[float]) -> None:
 @pytest.mark.parametrize(
     ("cls", "peer"), [(Huber, "huber"), (PseudoHuber, "soft_l1"), (Cauchy, "cauchy")], ids=str
 )
-def test_the_cost_agrees_with_scipy_s_robust_fit(cls: type[Tuned], peer: str) -> None:
+def test_scipy_s_robust_fit_pays_the_same(cls: type[Tuned], peer: str) -> None:
     rng = np.random.default_rng(0)
     x = rng.normal(size=(50, 2))
     y = x @ [1.0, -2.0] + rng.standard_t(2, size=50)
@@ -545,26 +543,24 @@ def test_the_cost_agrees_with_scipy_s_robust_fit(cls: type[Tuned], peer: str) ->
 
 
 @given(st.floats(0.01, 0.99), RESIDUALS, RESIDUALS)
-def test_the_quantile_loss_agrees_with_scikit_learn(
-    tau: float, predictions: list[float], targets: list[float]
-) -> None:
-    n = min(len(predictions), len(targets))
-    prediction, y = predictions[:n], targets[:n]
+def test_the_quantile_s_loss_is_scikit_learn_s(tau: float, one: list[float], other: list[float]) -> None:
+    n = min(len(one), len(other))
+    prediction, y = one[:n], other[:n]
     mean = float(Quantile(tau).rho(doubles(prediction) - doubles(y)).mean())
     assert mean == pytest.approx(mean_pinball_loss(y, prediction, alpha=tau), rel=1e-12, abs=1e-12)
 
 
-# Fits by the quantile loss.
+# What a quantile's loss fits.
 
 
 @given(st.floats(0.05, 0.95), st.integers(1, 60), st.integers(0, 99))
-def test_the_sample_quantile_minimizes_the_quantile_loss(tau: float, n: int, seed: int) -> None:
+def test_a_sample_s_quantile_costs_least(tau: float, n: int, seed: int) -> None:
     y = torch.from_numpy(np.random.default_rng(seed).normal(size=n)).sort().values
-    cost = Quantile(tau).rho(y[:, None] - y).mean(dim=1)  # of the constant prediction y[i]
+    cost = Quantile(tau).rho(y[:, None] - y).mean(dim=1)  # of predicting y[i] for all
     assert cost[math.ceil(tau * n) - 1] <= cost.min() + 1e-12
 
 
-def test_the_quantile_regression_of_statsmodels_minimizes_the_quantile_loss() -> None:
+def test_statsmodels_quantile_regression_costs_least() -> None:
     data = engel.load_pandas().data
     z = np.column_stack([np.ones(len(data)), data["income"]])
     y = data["foodexp"].to_numpy()
@@ -578,7 +574,7 @@ def test_the_quantile_regression_of_statsmodels_minimizes_the_quantile_loss() ->
         assert cost(w + step / 100) > cost(w) - 1e-4
 
 
-def test_training_with_a_quantile_loss_fits_the_quantile() -> None:
+def test_nine_rows_of_ten_end_below_the_trained_quantile() -> None:
     fields = {"problem": "linear(w=[2, -3], b=4, noise=1)", "lrs": [0.03], "epochs": 30}
     study = Study(**{"name": "quantile", "losses": ["quantile(tau=0.9)"], "replicates": 8, **fields})
     table = execute(study)[0].table.to_pandas()
@@ -589,7 +585,7 @@ def test_training_with_a_quantile_loss_fits_the_quantile() -> None:
 
 @pytest.mark.parametrize(
     ("loss", "expected"),
-    # Computed by hand at u = -3, -1, -.5, 0, 2.
+    # By hand, at -3, -1, -.5, 0, 2.
     [
         (L2(), [4.5, 0.5, 0.125, 0.0, 2.0]),
         (L1(), [3.0, 1.0, 0.5, 0.0, 2.0]),
@@ -603,7 +599,7 @@ def test_training_with_a_quantile_loss_fits_the_quantile() -> None:
     ],
     ids=str,
 )
-def test_rho_agrees_with_values_computed_by_hand(loss: Loss, expected: list[float]) -> None:
+def test_rho_by_hand(loss: Loss, expected: list[float]) -> None:
     rho = loss.rho(doubles([-3.0, -1.0, -0.5, 0.0, 2.0]))
     assert rho.tolist() == pytest.approx(expected, rel=1e-15)
 

@@ -1,4 +1,4 @@
-"""Traits of the registered losses, compared with their rho and psi on grids of residuals."""
+"""The traits of each loss, against its psi on a grid."""
 
 import numpy as np
 import pytest
@@ -22,7 +22,7 @@ def rho(loss: Loss, u: Floats) -> Floats:
 
 
 def largest_jump(loss: Loss, step: float) -> float:
-    """Return the largest change of psi between adjacent points of a grid around 0."""
+    """The largest change of psi between neighbours of a grid around 0."""
     return float(np.abs(np.diff(psi(loss, np.arange(-20, 20, step) + step / 3))).max())
 
 
