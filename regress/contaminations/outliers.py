@@ -23,7 +23,7 @@ from regress.values.text import STRICT
 
 @dataclass(frozen=True, config=STRICT)
 class _Replaced(Contamination):
-    """Replaces exactly floor(fraction * n) rows."""
+    """A contamination that replaces exactly floor(fraction * n) rows."""
 
     fraction: Share
 

@@ -19,10 +19,10 @@ Floats = NDArray[np.float64]
 
 _MAD_OF_NORMAL = 0.6745  # the median of |N(0, 1)|
 _TINY = 1e-30
-_EXACT = 1e-9  # a row is fitted exactly if its residual is below this share of the largest target
+_EXACT = 1e-9  # a row is fitted exactly if its residual is below this fraction of the largest target
 _DEPENDENT = 1e-8
 _ITERATIONS = 1000
-_CONVERGED = 1e-13  # a step below this share of the largest parameter
+_CONVERGED = 1e-13  # a step below this fraction of the largest parameter
 
 
 def ols(x: Floats, y: Floats) -> Floats:

@@ -15,7 +15,7 @@ from regress.study import Trial
 
 Floats = NDArray[np.float64]
 
-QUANTILES = {"": 0.5, "_q05": 0.05, "_q95": 0.95}  # the suffix of a metric's name, and the share
+QUANTILES = {"": 0.5, "_q05": 0.05, "_q95": 0.95}  # the suffix of a metric's name, and the fraction
 
 
 class Quantiles(NamedTuple):
@@ -116,11 +116,13 @@ def _finals(metrics: ShardMetrics, diverged: NDArray[np.bool_]) -> dict[str, Flo
 
 
 def median_coefficients(params: Floats, diverged: NDArray[np.bool_]) -> list[list[float]]:
-    """Return medians of parameters (L, R, P) over the replicates that did not diverge; [] where all did."""
-    healthy = np.flatnonzero(~diverged.any(axis=1))
+    """Return medians of parameters (L, R, P) over the replicates that did not diverge; [] if all did."""
+    never_diverged = np.flatnonzero(~diverged.any(axis=1))
     medians: list[list[float]] = [[] for _ in params]
-    # All healthy trials at once: the overhead of a call to np.median exceeds the time of its sort.
-    for trial, values in zip(healthy, np.median(params[healthy], axis=1).tolist(), strict=True):
+    # All these trials at once: the overhead of a call to np.median exceeds the time of its sort.
+    for trial, values in zip(
+        never_diverged, np.median(params[never_diverged], axis=1).tolist(), strict=True
+    ):
         medians[trial] = values
     for trial in np.flatnonzero(diverged.any(axis=1) & ~diverged.all(axis=1)):
         medians[trial] = np.median(params[trial][~diverged[trial]], axis=0).tolist()

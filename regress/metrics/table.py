@@ -39,7 +39,7 @@ class Metric:
     measure: Callable[[Measurement], Floats]
     less_is_better: bool = True
     ranks: bool = False
-    is_listed: bool = False  # shown in lists of trials, beside the metric that ranks
+    is_listed: bool = False  # shown in lists of trials in addition to the metric that ranks
     number_format: str = ".3g"
     applies_to: Callable[[Problem], bool] = lambda _: True
 

@@ -59,12 +59,12 @@ class Data:
 
 def cache_with_data(function: Callable[P, T]) -> Callable[P, T]:
     """Cache the results of a function of hashable values and one `Data` for as long as the data exist."""
-    kept: WeakKeyDictionary[Data, dict[Hashable, Any]] = WeakKeyDictionary()
+    cache: WeakKeyDictionary[Data, dict[Hashable, Any]] = WeakKeyDictionary()
 
     @wraps(function)
     def lookup(*args: P.args, **kwargs: P.kwargs) -> T:
         data = next(value for value in args if isinstance(value, Data))
-        results = kept.setdefault(data, {})
+        results = cache.setdefault(data, {})
         key = tuple(value for value in args if value is not data)
         if key not in results:
             results[key] = function(*args, **kwargs)

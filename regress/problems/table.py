@@ -31,8 +31,8 @@ class Table(Problem):
 
     For training all columns including the target are scaled to mean 0 and standard deviation 1 over the
     whole table. Numbers in a study (delta, shift, tolerance) are therefore in standard deviations, whereas
-    coefficients are reported in the units of the table. `holdout` is the share of rows kept for validation,
-    drawn anew for each replicate.
+    coefficients are reported in the units of the table. `holdout` is the fraction of rows kept for
+    validation, drawn anew for each replicate.
     """
 
     name = "table"
@@ -78,7 +78,8 @@ class Table(Problem):
 
     @property
     def held_out_rows(self) -> int:
-        return math.ceil(Decimal(repr(self.holdout)) * len(self.columns.y))  # .07 * 100 is 7, not 7.000…01
+        """Validation rows of one replicate, computed in decimal: .07 of 100 is 7."""
+        return math.ceil(Decimal(repr(self.holdout)) * len(self.columns.y))
 
     @property
     def train_rows(self) -> int:
@@ -179,8 +180,8 @@ def check_columns(frame: pd.DataFrame, target: str, source: str) -> Columns:
     if target not in names:
         raise InputError(f"problem: {source} has no target column {target!r}; {suggest(target, names)}")
     if len(set(names)) < len(names):
-        twice = next(name for name in names if names.count(name) > 1)
-        raise InputError(f"problem: {source} has two columns named {twice!r}")
+        duplicate = next(name for name in names if names.count(name) > 1)
+        raise InputError(f"problem: {source} has two columns named {duplicate!r}")
     if len(names) < 2:
         raise InputError(f"problem: {source} has no column other than the target {target!r}")
     if len(frame) < 5:
@@ -196,8 +197,8 @@ def _numbers(column: "pd.Series[float]", source: str) -> Floats:
     values = pd.to_numeric(column, errors="coerce").to_numpy(np.float64, na_value=np.nan)
     if (bad := ~np.isfinite(values)).any():
         row = int(bad.argmax())
-        given = column.iloc[row]
-        text = "nothing" if str(given).strip().lower() in ("", "nan", "none") else repr(given)
+        value = column.iloc[row]
+        text = "nothing" if str(value).strip().lower() in ("", "nan", "none") else repr(value)
         raise InputError(
             f"problem: {source} has {text} in row {row + 1}, column {column.name!r}, expected a number"
         )

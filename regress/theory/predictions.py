@@ -38,9 +38,8 @@ Floats = NDArray[np.float64]
 Permutations = NDArray[np.intp]
 Theory = dict[str, float]
 
-_MAX_PARAMETERS = (
-    16  # parameters up to which covariances are computed; more would take longer than training
-)
+# Parameters up to which covariances are computed; for more this would take longer than training.
+_MAX_PARAMETERS = 16
 _FAR = 10.0  # ratio from which on a distance counts as large
 
 
@@ -173,15 +172,15 @@ def _epochs_to_tolerance(
 ) -> float:
     """Return the epochs from `distance` to tolerance for mean reduction; infinite if unknown."""
     loss, tolerance = trial.loss, trial.tolerance
-    settles = 2 * _final_noise(design, lr, trial.batch_size) <= tolerance
-    if loss.is_squared and settles:
+    is_within_tolerance = 2 * _final_noise(design, lr, trial.batch_size) <= tolerance
+    if loss.is_squared and is_within_tolerance:
         return float(l2_epochs(distance, tolerance, lr, steps))
     if loss.is_scaled or loss.saturation is None:
         return math.inf
     bound, level = loss.saturation
     step = lr * bound * math.sqrt((design.features + 1) / trial.batch_size + 2 / math.pi)
-    arrives = settles if level > tolerance else max(step, design.noise) <= tolerance
-    if not arrives or distance < _FAR * max(step, level):
+    is_reached = is_within_tolerance if level > tolerance else max(step, design.noise) <= tolerance
+    if not is_reached or distance < _FAR * max(step, level):
         return math.inf
     return float(l1_epochs(distance, tolerance, lr, steps, bound))
 

@@ -1,4 +1,4 @@
-"""Trials held against one another."""
+"""Comparison of trials: order effects with confidence intervals, best trials and divergence."""
 
 from typing import Any
 
@@ -15,7 +15,7 @@ INF = float("inf")
 
 
 def summary(error: Any, **fields: Any) -> TrialSummary:
-    """A trial whose replicates ended with these errors; one that is not finite diverged."""
+    """Return a trial with these final errors; replicates with a non-finite error diverged."""
     final = np.array(error, float)
     return TrialSummary(
         trial=trial(**fields),
@@ -37,11 +37,11 @@ POSITIVE = st.floats(1e-300, 1e300)
 ERRORS = st.lists(POSITIVE | st.sampled_from([0.0, INF]), min_size=1, max_size=20)
 
 
-def test_an_order_s_effect_by_hand() -> None:
+def test_an_order_effect_agrees_with_values_computed_by_hand() -> None:
     (effect,) = effects(
         summary([1.0, 1.0, 2.0], order="shuffled"), summary([2.0, 4.0, 16.0], order="easy-to-hard")
     )
-    # log 2, log 4, log 8
+    # The log ratios are log 2, log 4 and log 8.
     assert effect.log_ratio == pytest.approx(np.log(4))
     assert (effect.order, effect.contamination, effect.loss) == ("easy-to-hard", "clean", "l2")
     assert (effect.lr, effect.sigma, effect.batch_size) == (0.03, 0.01, 32)
@@ -70,26 +70,26 @@ def test_pairs_that_diverged_are_left_out_and_counted(baseline: list[float], dat
         assert effect.log_ratio is effect.lo is effect.hi is effect.p_holm is None
 
 
-def test_a_cell_in_which_all_diverged_has_no_effect() -> None:
+def test_a_setting_in_which_all_replicates_diverged_has_no_effect() -> None:
     (effect,) = effects(summary([INF, np.nan]), summary([1.0, 2.0], order="signed"))
     assert effect.log_ratio is effect.lo is effect.hi is effect.p_holm is None
     assert (effect.n, effect.left_out) == (0, 2)
 
 
 @given(st.lists(st.tuples(POSITIVE, POSITIVE), min_size=1, max_size=20))
-def test_turning_a_pair_round_turns_its_sign(pairs: list[tuple[float, float]]) -> None:
-    one, other = (np.array(errors) for errors in zip(*pairs, strict=True))
-    np.testing.assert_array_equal(log_ratios(one, other), -log_ratios(other, one))
+def test_log_ratios_are_antisymmetric(pairs: list[tuple[float, float]]) -> None:
+    baseline, error = (np.array(errors) for errors in zip(*pairs, strict=True))
+    np.testing.assert_array_equal(log_ratios(baseline, error), -log_ratios(error, baseline))
 
 
-def test_an_order_that_changed_nothing_has_no_effect() -> None:
+def test_an_order_with_equal_errors_has_an_effect_of_zero() -> None:
     (effect,) = effects(summary([1.0, 2.0, 3.0]), summary([1.0, 2.0, 3.0], order="sequential"))
     assert effect.log_ratio == effect.lo == effect.hi == 0.0
     assert effect.p_holm == 1.0
 
 
 def test_a_setting_is_compared_with_its_shuffled_trial() -> None:
-    cells: list[dict[str, Any]] = [
+    changes: list[dict[str, Any]] = [
         {},
         {"loss": "l1"},
         {"lr": 0.3},
@@ -97,10 +97,10 @@ def test_a_setting_is_compared_with_its_shuffled_trial() -> None:
         {"batch_size": 8},
         {"contamination": "single"},
     ]
-    shuffled = [summary([2.0**i] * 3, **cell) for i, cell in enumerate(cells)]
-    signed = [summary([1.0] * 3, order="signed", **cell) for cell in cells]
-    found = effects(*reversed(shuffled), *signed)
-    assert [effect.log_ratio for effect in found] == pytest.approx([-i * np.log(2) for i in range(6)])
+    shuffled = [summary([2.0**i] * 3, **change) for i, change in enumerate(changes)]
+    signed = [summary([1.0] * 3, order="signed", **change) for change in changes]
+    log_ratio = [effect.log_ratio for effect in effects(*reversed(shuffled), *signed)]
+    assert log_ratio == pytest.approx([-i * np.log(2) for i in range(6)])
 
 
 def test_an_order_is_not_compared_without_a_shuffled_trial() -> None:
@@ -109,25 +109,25 @@ def test_an_order_is_not_compared_without_a_shuffled_trial() -> None:
     assert effects(summary([1.0]), summary([2.0], lr=0.3)) == ()
 
 
-def test_p_values_are_corrected_over_all_cells() -> None:
-    # All of n differences of one sign: the exact two-sided signed-rank p is 2 / 2**n.
+def test_p_values_are_adjusted_over_all_settings() -> None:
+    # If all n differences have the same sign, the exact two-sided signed-rank p is 2 / 2**n.
     sizes = {"easy-to-hard": 8, "hard-to-easy": 7, "signed": 5, "sequential": 6}
     base = 2.0 ** np.arange(1, 9)
-    cells = [summary([*(base[:n] ** 2), *([INF] * (8 - n))], order=order) for order, n in sizes.items()]
-    found = {effect.order: effect for effect in effects(summary(base), *cells)}
+    trials = [summary([*(base[:n] ** 2), *([INF] * (8 - n))], order=order) for order, n in sizes.items()]
+    by_order = {effect.order: effect for effect in effects(summary(base), *trials)}
     raw = {order: 2 / 2**n for order, n in sizes.items()}
-    # Holm (1979): the k-th smallest of m times m - k + 1, never below one before it.
+    # Holm (1979): the k-th smallest p of m, multiplied by m - k + 1 and made monotone.
     expected = {
         "easy-to-hard": 4 * raw["easy-to-hard"],
         "hard-to-easy": 3 * raw["hard-to-easy"],
         "sequential": 2 * raw["sequential"],
         "signed": max(2 * raw["sequential"], raw["signed"]),
     }
-    assert {order: effect.p_holm for order, effect in found.items()} == pytest.approx(expected)
-    assert {order: effect.n for order, effect in found.items()} == sizes
+    assert {order: effect.p_holm for order, effect in by_order.items()} == pytest.approx(expected)
+    assert {order: effect.n for order, effect in by_order.items()} == sizes
 
 
-def test_cells_in_which_all_diverged_are_no_part_of_the_correction() -> None:
+def test_settings_in_which_all_replicates_diverged_are_not_counted_by_holm() -> None:
     base = 2.0 ** np.arange(1, 9)
     (_, signed) = effects(
         summary(base), summary([INF] * 8, order="sequential"), summary(base**2, order="signed")
@@ -136,28 +136,30 @@ def test_cells_in_which_all_diverged_are_no_part_of_the_correction() -> None:
 
 
 @given(st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=20), st.integers(0, 2**64 - 1))
-def test_the_interval_holds_the_median_and_is_drawn_by_its_seed(values: list[float], seed: int) -> None:
+def test_the_interval_contains_the_median_and_depends_on_the_seed_alone(
+    values: list[float], seed: int
+) -> None:
     lo, hi = median_interval(np.array(values), seed)
     assert min(values) <= lo <= np.median(values) <= hi <= max(values)
     assert median_interval(np.array(values), seed) == (lo, hi)
 
 
-def test_the_interval_covers_the_median_as_often_as_it_says() -> None:
+def test_the_coverage_of_the_interval_is_near_its_level() -> None:
     rng = np.random.default_rng(0)
     intervals = [median_interval(rng.normal(size=16), 0) for _ in range(300)]
-    # The percentile bootstrap of a median of 16 covers a little less than .95.
+    # The coverage of the percentile bootstrap for the median of 16 is slightly below .95.
     assert 0.87 < np.mean([lo <= 0 <= hi for lo, hi in intervals]) < 0.99
 
 
-def test_a_cell_s_effect_does_not_depend_on_the_other_cells() -> None:
+def test_an_effect_does_not_depend_on_other_settings() -> None:
     base, signed = summary([1.0, 2.0, 3.0]), summary([2.0, 3.0, 9.0], order="signed")
     others = [summary([1.0, 2.0, 4.0], lr=0.3), summary([3.0, 1.0, 1.0], lr=0.3, order="signed")]
     alone = effects(base, signed)[0]
-    among = next(effect for effect in effects(*others, base, signed) if effect.lr == 0.03)
-    assert (alone.log_ratio, alone.lo, alone.hi) == (among.log_ratio, among.lo, among.hi)
+    together = next(effect for effect in effects(*others, base, signed) if effect.lr == 0.03)
+    assert (alone.log_ratio, alone.lo, alone.hi) == (together.log_ratio, together.lo, together.hi)
 
 
-def test_the_best_is_the_least_median_of_the_shuffled() -> None:
+def test_the_best_trial_has_the_smallest_median_among_shuffled_trials() -> None:
     (best,) = compare(
         [
             summary([1.0, 5.0, 9.0]),
@@ -177,14 +179,14 @@ def test_the_best_is_the_least_median_of_the_shuffled() -> None:
     assert (best.median, best.q05, best.q95) == (4.0, 4.0, 4.0)
 
 
-def test_without_shuffling_the_first_order_ranks() -> None:
+def test_the_best_trial_is_of_the_first_order_if_none_is_shuffled() -> None:
     orders = {"signed": 2.0, "sequential": 1.0}
     (best,) = compare([summary([e], order=o) for o, e in orders.items()], "param_error", 0).best
     assert (best.row.order, best.median) == ("signed", 2.0)
 
 
-def test_each_contamination_has_its_best() -> None:
-    found = compare(
+def test_each_contamination_has_a_best_trial_unless_all_diverged() -> None:
+    best_trials = compare(
         [
             summary([1.0]),
             summary([2.0], loss="l1"),
@@ -195,19 +197,19 @@ def test_each_contamination_has_its_best() -> None:
         "val_median_abs_residual",
         0,
     ).best
-    assert {(best.row.contamination.split("(")[0], best.row.loss) for best in found} == {
+    assert {(best.row.contamination.split("(")[0], best.row.loss) for best in best_trials} == {
         ("clean", "l2"),
         ("single", "l1"),
     }
-    assert {best.metric for best in found} == {"val_median_abs_residual"}
+    assert {best.metric for best in best_trials} == {"val_median_abs_residual"}
 
 
-def test_the_best_keeps_a_quantile_that_is_not_finite() -> None:
+def test_a_best_trial_may_have_an_infinite_quantile() -> None:
     (best,) = compare([summary([1.0, 2.0, INF])], "param_error", 0).best
     assert (best.median, best.q05, best.q95) == (2.0, 1.0, INF)
 
 
-def test_what_diverged_is_counted_by_contamination_and_loss() -> None:
+def test_diverged_trials_are_counted_by_contamination_and_loss() -> None:
     comparison = compare(
         [
             summary([1.0, 2.0]),

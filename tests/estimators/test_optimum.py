@@ -1,4 +1,4 @@
-"""Reference fits: the published ones, and what makes a fit one."""
+"""Converged fits: published values, optimality, and the target of param_error."""
 
 import numpy as np
 import pytest
@@ -14,8 +14,8 @@ from tests.helpers import prefix, some_data
 
 STACKLOSS = Table(dataset="stackloss").columns
 
-# const, AIRFLOW, WATERTEMP, ACIDCONC: as published. Huber's has no scale, hence another optimum than the
-# published one, found by reweighting to convergence.
+# const, AIRFLOW, WATERTEMP, ACIDCONC. The published Huber fit estimates a scale; Huber's loss has a fixed
+# constant, and its values here come from iterative reweighting to convergence.
 PUBLISHED = {
     "l2": [-39.91967, 0.71564, 1.29529, -0.15212],
     "l1": [-39.68985, 0.83188, 0.57391, -0.06087],
@@ -38,13 +38,13 @@ def mean_loss(loss: Loss, w: np.ndarray, x: np.ndarray, y: np.ndarray) -> float:
 
 
 @pytest.mark.parametrize("loss", [L2(), L1(), Huber(1.0)], ids=str)
-def test_stackloss_has_its_published_fits(loss: Loss) -> None:
+def test_fits_to_stackloss_agree_with_published_values(loss: Loss) -> None:
     fit = converged_fit(loss, STACKLOSS.x, STACKLOSS.y)
     np.testing.assert_allclose(const_first(fit), PUBLISHED[str(loss)], rtol=0, atol=1e-4)
 
 
 @pytest.mark.parametrize("loss", [L2(), L1(), Huber(1.0)], ids=str)
-def test_stackloss_has_them_in_standard_deviations_too(loss: Loss) -> None:
+def test_fits_to_standardized_stackloss_agree_with_published_values(loss: Loss) -> None:
     table = Table(dataset="stackloss")
     x = (STACKLOSS.x - STACKLOSS.x.mean(axis=0)) / STACKLOSS.x.std(axis=0)
     y = (STACKLOSS.y - STACKLOSS.y.mean()) / STACKLOSS.y.std()
@@ -53,8 +53,8 @@ def test_stackloss_has_them_in_standard_deviations_too(loss: Loss) -> None:
     np.testing.assert_allclose(const_first(fit), PUBLISHED[str(loss)], rtol=0, atol=1e-4)
 
 
-def test_least_absolute_deviations_pass_through_four_points() -> None:
-    # The published vertex: the sum is 42.08116, four residuals are zero.
+def test_lad_agrees_with_the_published_vertex() -> None:
+    # Published: the sum of absolute deviations is 42.08116, and four residuals are 0.
     w = lad(STACKLOSS.x, STACKLOSS.y)
     residual = np.abs(STACKLOSS.x @ w[:-1] + w[-1] - STACKLOSS.y)
     assert residual.sum() == pytest.approx(42.08116, abs=1e-5)
@@ -62,9 +62,7 @@ def test_least_absolute_deviations_pass_through_four_points() -> None:
 
 
 @given(st.integers(5, 60), st.integers(1, 4), st.integers(0, 99))
-def test_least_squares_leave_residuals_orthogonal_to_the_columns(
-    rows: int, features: int, seed: int
-) -> None:
+def test_residuals_of_ols_are_orthogonal_to_the_columns(rows: int, features: int, seed: int) -> None:
     x, y = heavy_tailed(rows, features, seed)
     w = ols(x, y)
     residual = x @ w[:-1] + w[-1] - y
@@ -74,7 +72,7 @@ def test_least_squares_leave_residuals_orthogonal_to_the_columns(
 
 @pytest.mark.parametrize("delta", [0.01, 0.3, 1.0, 5.0, 1e6])
 @pytest.mark.parametrize("seed", range(3))
-def test_huber_s_fit_has_no_gradient(delta: float, seed: int) -> None:
+def test_the_gradient_at_huber_s_fit_is_zero(delta: float, seed: int) -> None:
     x, y = heavy_tailed(80, 3, seed)
     w = converged_fit(Huber(delta), x, y)
     psi = np.clip(x @ w[:-1] + w[-1] - y, -delta, delta)
@@ -83,22 +81,22 @@ def test_huber_s_fit_has_no_gradient(delta: float, seed: int) -> None:
 
 
 @pytest.mark.parametrize("loss", [L2(), L1(), Huber(0.5), SmoothL1(0.5)], ids=str)
-def test_no_step_away_from_a_fit_is_better(loss: Loss) -> None:
+def test_a_converged_fit_minimizes_the_mean_loss(loss: Loss) -> None:
     x, y = heavy_tailed(40, 3, 0)
     w = converged_fit(loss, x, y)
     rng = np.random.default_rng(1)
-    least = mean_loss(loss, w, x, y)
+    minimum = mean_loss(loss, w, x, y)
     for size in (1e-4, 1e-2, 1.0):
         for direction in rng.normal(size=(20, 4)):
-            assert mean_loss(loss, w + size * direction, x, y) >= least - 1e-12
+            assert mean_loss(loss, w + size * direction, x, y) >= minimum - 1e-12
 
 
-def test_every_loss_has_a_fit() -> None:
+def test_all_registered_losses_can_be_fitted() -> None:
     x, y = heavy_tailed(40, 3, 0)
     assert all(converged_fit(cls(), x, y).shape == (4,) for cls in LOSSES.values())
 
 
-def test_smooth_l1_is_fitted_as_huber_is() -> None:
+def test_smooth_l1_has_the_same_fit_as_huber() -> None:
     x, y = heavy_tailed(80, 3, 0)
     np.testing.assert_allclose(
         converged_fit(SmoothL1(0.5), x, y), converged_fit(Huber(0.5), x, y), atol=1e-6
@@ -106,22 +104,22 @@ def test_smooth_l1_is_fitted_as_huber_is() -> None:
 
 
 @pytest.mark.parametrize("loss", [L2(), L1(), Huber(1.0)], ids=str)
-def test_the_target_is_the_truth_where_it_is_known(loss: Loss) -> None:
+def test_the_target_is_the_truth_if_it_is_known(loss: Loss) -> None:
     for problem in (Linear(rows=9, val=5), Ohm(rows=9, val=5), Ohm(intercept=False, rows=9, val=5)):
         data = problem.draw(0, 3)
         np.testing.assert_array_equal(target(problem, loss, data), data.truth)
 
 
 @pytest.mark.parametrize("loss", [L2(), L1(), Huber(0.3)], ids=str)
-def test_the_target_of_a_table_is_each_replicate_s_own_fit(loss: Loss) -> None:
+def test_the_target_of_a_table_is_the_fit_to_each_replicate(loss: Loss) -> None:
     problem = Table(dataset="stackloss")
     data = problem.draw(0, 3)
-    found = target(problem, loss, data)
-    assert found.shape == (3, 4)
-    assert len(np.unique(found.round(6), axis=0)) == 3
+    targets = target(problem, loss, data)
+    assert targets.shape == (3, 4)
+    assert len(np.unique(targets.round(6), axis=0)) == 3
     for r in range(3):
-        np.testing.assert_array_equal(found[r], converged_fit(loss, data.train_x[r], data.train_y[r]))
-    np.testing.assert_array_equal(target(problem, loss, prefix(data, 1)), found[:1])
+        np.testing.assert_array_equal(targets[r], converged_fit(loss, data.train_x[r], data.train_y[r]))
+    np.testing.assert_array_equal(target(problem, loss, prefix(data, 1)), targets[:1])
 
 
 @pytest.mark.parametrize("loss", [L2(), Huber(1.0)], ids=str)
@@ -137,7 +135,7 @@ def test_a_fit_does_not_depend_on_the_threads_of_linear_algebra(
     np.testing.assert_array_equal(*fits)
 
 
-def test_least_squares_recover_a_plane_without_noise() -> None:
+def test_ols_and_lad_recover_a_plane_without_noise() -> None:
     data = some_data(1, 30, 3)
     assert data.truth is not None
     y = data.train_x[0] @ data.truth[0, :-1] + data.truth[0, -1]

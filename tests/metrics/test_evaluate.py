@@ -1,4 +1,4 @@
-"""Metrics: what a trajectory is worth, held against plain NumPy."""
+"""Metrics of trajectories agree with their definitions in NumPy."""
 
 from fractions import Fraction
 from typing import Any
@@ -20,7 +20,7 @@ from regress.problems import Data, Linear, Planck, Problem, Table
 from regress.problems.affine import Affine
 from tests.helpers import prefix
 
-EVERY_LOSS: tuple[Loss, ...] = (L2(), L1(), Huber(0.7), SmoothL1(0.5))
+LOSSES: tuple[Loss, ...] = (L2(), L1(), Huber(0.7), SmoothL1(0.5))
 RHO = {
     "l2": lambda u: u**2 / 2,
     "l1": np.abs,
@@ -35,7 +35,7 @@ def trajectory(params: Any, first_nonfinite: Any = None, dtype: torch.dtype = to
     return Trajectory(params, steps)
 
 
-def evaluated(
+def evaluate_path(
     problem: Problem,
     data: Data,
     losses: list[Loss],
@@ -45,31 +45,31 @@ def evaluated(
     start: np.ndarray | None = None,
     tolerance: float = 0.05,
 ) -> ShardMetrics:
-    """The outcome of lanes that start at the origin, seven steps an epoch."""
+    """Return the metrics of models with seven steps per epoch, which start at the origin by default."""
     if targets is None:
         assert data.truth is not None
         targets = dict.fromkeys(losses, data.truth)
-    begun = np.zeros(tuple(path.params.shape[1:])) if start is None else start
-    return evaluate(Measurement(problem, data, targets, {}, losses, begun, path, 7, tolerance))
+    initial = np.zeros(tuple(path.params.shape[1:])) if start is None else start
+    return evaluate(Measurement(problem, data, targets, {}, losses, initial, path, 7, tolerance))
 
 
-def on_a_line(errors: Any, dtype: torch.dtype = torch.float64, **more: Any) -> ShardMetrics:
-    """The outcome where w* is 0 and each parameter (E, L, R) is its own error."""
+def evaluate_errors(errors: Any, dtype: torch.dtype = torch.float64, **more: Any) -> ShardMetrics:
+    """Return the metrics of parameters (E, L, R) that equal their errors, since w* is 0."""
     problem = Linear((0.0,), 0.0, rows=4, val=3)
     params = np.stack([np.asarray(errors, float), np.zeros(np.shape(errors))], axis=-1)
     data = problem.draw(0, params.shape[2])
-    return evaluated(problem, data, [L2()] * params.shape[1], trajectory(params, dtype=dtype), **more)
+    return evaluate_path(problem, data, [L2()] * params.shape[1], trajectory(params, dtype=dtype), **more)
 
 
-def test_metrics_are_what_numpy_makes_of_the_definitions() -> None:
+def test_metrics_agree_with_their_definitions_in_numpy() -> None:
     problem = Linear((2.0, -3.4), 4.2, 0.5, rows=23, val=17)
     clean = problem.draw(0, 3)
     data = Vertical(0.3, 10.0).apply(clean, problem.model, 0)
     rng = np.random.default_rng(0)
-    losses = [*EVERY_LOSS, L2()]
+    losses = [*LOSSES, L2()]
     params = rng.normal(size=(4, 5, 3, 3))
     start = rng.normal(size=(5, 3, 3))
-    outcome = evaluated(problem, data, losses, trajectory(params), start=start, tolerance=4.0)
+    outcome = evaluate_path(problem, data, losses, trajectory(params), start=start, tolerance=4.0)
     w_star = np.array([2.0, -3.4, 4.2])
     for lane, loss in enumerate(losses):
         rho = RHO[str(loss)]
@@ -97,14 +97,14 @@ def test_metrics_are_what_numpy_makes_of_the_definitions() -> None:
     np.testing.assert_array_equal(outcome.params, params)
 
 
-def test_a_table_is_ranked_by_the_median_residual_in_its_own_units() -> None:
+def test_the_median_residual_of_a_table_is_in_the_units_of_its_target() -> None:
     problem = Table(dataset="stackloss")
     data = problem.draw(0, 2)
     rng = np.random.default_rng(0)
     params = rng.normal(size=(1, 20, 2, 4))
     losses: list[Loss] = [L2()] * 20
     targets = {L2(): np.stack([ols(x, y) for x, y in zip(data.train_x, data.train_y, strict=True)])}
-    outcome = evaluated(problem, data, losses, trajectory(params), targets=targets)
+    outcome = evaluate_path(problem, data, losses, trajectory(params), targets=targets)
     for lane in range(20):
         for r in range(2):
             w = params[0, lane, r]
@@ -113,20 +113,20 @@ def test_a_table_is_ranked_by_the_median_residual_in_its_own_units() -> None:
             assert outcome.finals["val_median_abs_residual"][lane, r] == pytest.approx(expected, rel=1e-12)
 
 
-def test_metrics_are_float64_of_what_was_trained_in_float32() -> None:
+def test_metrics_of_float32_models_are_computed_in_float64() -> None:
     problem = Linear(rows=9, val=5)
     data = problem.draw(0, 1)
     params = np.random.default_rng(0).normal(size=(1, 1, 1, 3))
-    narrow = evaluated(problem, data, [L2()], trajectory(params, dtype=torch.float32))
-    widened = evaluated(problem, data, [L2()], trajectory(params.astype(np.float32).astype(np.float64)))
-    for metrics, same in (
+    narrow = evaluate_path(problem, data, [L2()], trajectory(params, dtype=torch.float32))
+    widened = evaluate_path(problem, data, [L2()], trajectory(params.astype(np.float32).astype(np.float64)))
+    for metrics, expected in (
         (narrow.histories, widened.histories),
         (narrow.finals, widened.finals),
         ({"params": narrow.params}, {"params": widened.params}),
     ):
         for name, values in metrics.items():
             assert values.dtype == np.float64
-            np.testing.assert_array_equal(values, same[name])
+            np.testing.assert_array_equal(values, expected[name])
     assert narrow.digests[0, 0, 0] != widened.digests[0, 0, 0]
 
 
@@ -148,15 +148,15 @@ def test_metrics_are_float64_of_what_was_trained_in_float32() -> None:
         (1000.0, 3e5, False),
     ],
 )
-def test_diverged_is_a_thousand_times_the_initial_error(
+def test_a_model_diverged_if_its_error_exceeds_a_thousand_times_the_initial_error(
     start: float, error: float, diverged: bool, dtype: torch.dtype
 ) -> None:
-    outcome = on_a_line([[[error]]], dtype, start=np.array([[[start, 0.0]]]))
+    outcome = evaluate_errors([[[error]]], dtype, start=np.array([[[start, 0.0]]]))
     assert outcome.diverged.tolist() == [[[diverged]]]
 
 
 def test_a_model_that_became_nonfinite_has_no_finite_metric() -> None:
-    outcome = on_a_line([[[0.1, 0.1]], [[np.inf, 0.1]], [[np.nan, 0.1]]])
+    outcome = evaluate_errors([[[0.1, 0.1]], [[np.inf, 0.1]], [[np.nan, 0.1]]])
     for name in ("train_loss", "val_loss", "param_error"):
         metric = outcome.histories[name]
         assert not np.isfinite(metric[1:, 0, 0]).any()
@@ -176,10 +176,10 @@ def test_a_model_that_became_nonfinite_has_no_finite_metric() -> None:
         ([np.nan, np.nan, np.nan], 0.2, np.inf),
     ],
 )
-def test_tolerance_is_reached_at_the_first_epoch_that_is_near_enough(
+def test_epochs_to_tolerance_is_the_first_epoch_within_tolerance(
     errors: list[float], tolerance: float, epoch: float
 ) -> None:
-    outcome = on_a_line([[[error]] for error in errors], tolerance=tolerance)
+    outcome = evaluate_errors([[[error]] for error in errors], tolerance=tolerance)
     assert outcome.finals["epochs_to_tolerance"][0, 0] == epoch
 
 
@@ -187,15 +187,18 @@ def test_tolerance_is_reached_at_the_first_epoch_that_is_near_enough(
     st.lists(st.floats(allow_nan=True, allow_infinity=True), min_size=1, max_size=40),
     st.sampled_from(["0.05", "0.5", "0.95", "0.25", "0.9", "1"]),
 )
-def test_the_nearest_rank_is_the_least_value_that_covers_its_share(values: list[float], q: str) -> None:
-    every = [np.inf if np.isnan(value) else value for value in values]
-    need = Fraction(q) * len(every)
-    expected = min(value for value in every if sum(other <= value for other in every) >= need)
+def test_the_nearest_rank_is_the_smallest_value_that_covers_its_fraction(
+    values: list[float], q: str
+) -> None:
+    comparable = [np.inf if np.isnan(value) else value for value in values]
+    needed = Fraction(q) * len(comparable)
+    counts = {value: sum(smaller <= value for smaller in comparable) for value in comparable}
+    expected = min(value for value, count in counts.items() if count >= needed)
     assert nearest_rank(np.array(values), float(q)) == expected
 
 
 @pytest.mark.parametrize("n", range(1, 65))
-def test_the_median_is_infinite_when_half_of_the_replicates_are(n: int) -> None:
+def test_the_median_is_infinite_if_more_than_half_of_the_replicates_are(n: int) -> None:
     values = np.arange(float(n))
     values[: n // 2 + 1] = np.nan
     assert nearest_rank(values, 0.5) == np.inf
@@ -204,7 +207,7 @@ def test_the_median_is_infinite_when_half_of_the_replicates_are(n: int) -> None:
 
 
 @given(st.integers(1, 4), st.integers(1, 5), st.integers(1, 20))
-def test_ranks_are_taken_over_the_last_axis(a: int, b: int, n: int) -> None:
+def test_the_nearest_rank_reduces_the_last_axis(a: int, b: int, n: int) -> None:
     values = np.random.default_rng(a).normal(size=(a, b, n))
     before = values.copy()
     ranked = nearest_rank(values, 0.5)
@@ -221,7 +224,7 @@ def test_ranks_are_taken_over_the_last_axis(a: int, b: int, n: int) -> None:
     st.integers(1, 3),
     st.data(),
 )
-def test_a_mean_loss_is_the_same_bit_for_bit_in_any_company(
+def test_a_mean_loss_has_the_same_bits_for_any_selection_of_models(
     features: int, rows: int, lanes: int, epochs: int, replicates: int, data: st.DataObject
 ) -> None:
     rng = np.random.default_rng(features + rows)
@@ -230,19 +233,19 @@ def test_a_mean_loss_is_the_same_bit_for_bit_in_any_company(
         rng.normal(size=(replicates, rows, features)), rng.normal(size=(replicates, rows)), torch.float64
     )
     params = rng.normal(size=(epochs, lanes, replicates, features + 1))
-    losses = [EVERY_LOSS[i % len(EVERY_LOSS)] for i in range(lanes)]
-    every = mean_loss(model, table, losses, params)
-    some = data.draw(st.lists(st.integers(0, lanes - 1), min_size=1, unique=True))
+    losses = [LOSSES[i % len(LOSSES)] for i in range(lanes)]
+    together = mean_loss(model, table, losses, params)
+    chosen = data.draw(st.lists(st.integers(0, lanes - 1), min_size=1, unique=True))
     first = data.draw(st.integers(1, replicates))
     epoch = data.draw(st.integers(0, epochs - 1))
     alone = mean_loss(
-        model, table[:first].clone(), [losses[i] for i in some], params[epoch : epoch + 1, some, :first]
+        model, table[:first].clone(), [losses[i] for i in chosen], params[epoch : epoch + 1, chosen, :first]
     )
-    assert alone.tobytes() == every[epoch : epoch + 1, some, :first].tobytes()
+    assert alone.tobytes() == together[epoch : epoch + 1, chosen, :first].tobytes()
 
 
 @given(st.integers(1, 6), st.integers(1, 60), st.integers(0, 2**32), st.sampled_from([1e-6, 1.0, 1e6]))
-def test_condensed_rows_leave_the_mean_of_squares_as_it_is(
+def test_condensed_rows_have_the_same_mean_of_squares(
     features: int, rows: int, seed: int, outlier: float
 ) -> None:
     rng = np.random.default_rng(seed)
@@ -254,55 +257,55 @@ def test_condensed_rows_leave_the_mean_of_squares_as_it_is(
     assert condensed.shape[1] <= features + 2
     params = rng.normal(size=(2, features + 1))
     squares = (model.predict(x, params) - y) ** 2
-    left = model.residual(condensed, model.state(torch.from_numpy(params[..., None]))) ** 2
-    np.testing.assert_allclose(left.mean(dim=(1, 2)), squares.mean(axis=1), rtol=1e-12)
+    condensed_squares = model.residual(condensed, model.state(torch.from_numpy(params[..., None]))) ** 2
+    np.testing.assert_allclose(condensed_squares.mean(dim=(1, 2)), squares.mean(axis=1), rtol=1e-12)
 
 
 @pytest.mark.parametrize(
     "problem", [Table(dataset="stackloss"), Linear(rows=30, val=20), Planck()], ids=str
 )
-def test_an_outcome_is_the_same_bit_for_bit_in_any_company(problem: Problem) -> None:
+def test_metrics_have_the_same_bits_for_any_selection_of_models(problem: Problem) -> None:
     data, rng = problem.draw(0, 3), np.random.default_rng(0)
     size = problem.model.parameters
     params = 4000 * rng.uniform(size=(2, 20, 3, size))
     params[1, 3, 1], params[1, 5] = np.nan, np.inf
-    losses = [EVERY_LOSS[i % 4] for i in range(20)]
-    targets: dict[Loss, np.ndarray] = {loss: rng.normal(size=(3, size)) for loss in EVERY_LOSS}
-    every = evaluated(problem, data, losses, trajectory(params), targets=targets)
-    for some, replicates in (([7], 1), ([5, 3, 19, 0], 2), (list(range(19, -1, -1)), 3)):
-        alone = evaluated(
+    losses = [LOSSES[i % 4] for i in range(20)]
+    targets: dict[Loss, np.ndarray] = {loss: rng.normal(size=(3, size)) for loss in LOSSES}
+    together = evaluate_path(problem, data, losses, trajectory(params), targets=targets)
+    for chosen, replicates in (([7], 1), ([5, 3, 19, 0], 2), (list(range(19, -1, -1)), 3)):
+        alone = evaluate_path(
             problem,
             prefix(data, replicates),
-            [losses[i] for i in some],
-            trajectory(params[:, some, :replicates]),
+            [losses[i] for i in chosen],
+            trajectory(params[:, chosen, :replicates]),
             targets={loss: w[:replicates] for loss, w in targets.items()},
         )
-        arrays = {"diverged": every.diverged, "digests": every.digests, **every.histories}
-        same = {"diverged": alone.diverged, "digests": alone.digests, **alone.histories}
+        arrays = {"diverged": together.diverged, "digests": together.digests, **together.histories}
+        arrays_alone = {"diverged": alone.diverged, "digests": alone.digests, **alone.histories}
         for name, values in arrays.items():
-            expected = values[:, some, :replicates]
-            assert same[name].tobytes() == np.ascontiguousarray(expected).tobytes()
-        for name, values in every.finals.items():
-            expected = values[some][:, :replicates]
+            expected = values[:, chosen, :replicates]
+            assert arrays_alone[name].tobytes() == np.ascontiguousarray(expected).tobytes()
+        for name, values in together.finals.items():
+            expected = values[chosen][:, :replicates]
             assert alone.finals[name].tobytes() == np.ascontiguousarray(expected).tobytes()
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_digests_tell_bits_apart(dtype: torch.dtype) -> None:
+def test_digests_differ_if_any_bit_differs(dtype: torch.dtype) -> None:
     problem = Linear((0.0,), 0.0, rows=4, val=3)
-    one = torch.tensor([1.0, 2.0], dtype=dtype)
+    base = torch.tensor([1.0, 2.0], dtype=dtype)
     params = torch.stack(
         [
-            one,
-            one,
-            torch.nextafter(one, 2 * one),
-            one.flip(0),
-            one * torch.tensor([1, 0]),
-            one * 0,
-            -one * 0,
+            base,
+            base,
+            torch.nextafter(base, 2 * base),
+            base.flip(0),
+            base * torch.tensor([1, 0]),
+            base * 0,
+            -base * 0,
         ]
     )
-    outcome = evaluated(
+    outcome = evaluate_path(
         problem,
         problem.draw(0, 1),
         [L2()] * 7,

@@ -1,4 +1,4 @@
-"""results.parquet: every epoch of every lane, the same bytes for the same study."""
+"""results.parquet has a row per model and epoch, and the same bytes in each execution of a study."""
 
 import io
 import os
@@ -45,28 +45,28 @@ def study(fields: dict[str, Any] = SMALL, **more: Any) -> Study:
 
 
 @cache
-def table(of: Study) -> pd.DataFrame:
-    return pd.read_parquet(io.BytesIO(results(execute(of))))
+def table(executed: Study) -> pd.DataFrame:
+    return pd.read_parquet(io.BytesIO(results(execute(executed))))
 
 
-def same(one: pd.DataFrame, other: pd.DataFrame) -> bool:
-    """Whether two tables hold the same, bit for bit; nan is nan."""
+def are_equal(left: pd.DataFrame, right: pd.DataFrame) -> bool:
+    """Return whether two tables have the same bits; nan equals nan."""
 
-    def listed(frame: pd.DataFrame) -> pd.DataFrame:
+    def comparable(frame: pd.DataFrame) -> pd.DataFrame:
         return frame.assign(params=[value.tobytes() for value in frame.params]).reset_index(drop=True)
 
-    return listed(one).equals(listed(other))
+    return comparable(left).equals(comparable(right))
 
 
-def own(frame: pd.DataFrame, of: Study) -> pd.DataFrame:
-    """The rows of another study's trials."""
-    return frame[frame.trial.isin([trial.digest for trial in of.trials])]
+def rows_of_study(frame: pd.DataFrame, part: Study) -> pd.DataFrame:
+    """Return the rows of the trials that belong to another study, too."""
+    return frame[frame.trial.isin([trial.digest for trial in part.trials])]
 
 
-def test_the_schema_is_the_documented_one() -> None:
+def test_the_schema_is_as_documented() -> None:
     read = pq.read_schema(io.BytesIO(results(execute(study()))))
     assert read.remove_metadata() == results_schema().remove_metadata()
-    # docs/studies.md names these columns.
+    # The columns documented in docs/studies.md.
     assert read.names == [
         "trial",
         "epoch",
@@ -81,32 +81,32 @@ def test_the_schema_is_the_documented_one() -> None:
     ]
 
 
-def test_rows_are_every_epoch_of_every_model_sorted() -> None:
-    some = study()
+def test_rows_are_sorted_by_trial_epoch_and_replicate() -> None:
+    small = study()
     keys = [
         (trial.digest, epoch, replicate)
-        for trial in some.trials
+        for trial in small.trials
         for epoch in range(1, 4)
         for replicate in range(2)
     ]
-    read = table(some)
+    read = table(small)
     assert list(zip(read.trial, read.epoch, read.replicate, strict=True)) == sorted(keys)
     assert all(len(params) == 3 for params in read.params)
 
 
 @pytest.mark.parametrize("fields", [SMALL, TABLE, PLANCK], ids=["linear", "table", "planck"])
-def test_two_executions_are_equal_files(fields: dict[str, Any]) -> None:
+def test_two_executions_write_equal_files(fields: dict[str, Any]) -> None:
     assert results(execute(study(fields))) == results(execute(study(fields)))
 
 
 @pytest.mark.parametrize("fields", [SMALL, TABLE, PLANCK], ids=["linear", "table", "planck"])
-def test_executions_side_by_side_are_equal_files(fields: dict[str, Any]) -> None:
+def test_concurrent_executions_write_equal_files(fields: dict[str, Any]) -> None:
     alone = results(execute(study(fields)))
     with ThreadPoolExecutor(2) as pool:
         assert set(pool.map(results, pool.map(execute, [study(fields)] * 2))) == {alone}
 
 
-def test_another_process_makes_an_equal_file(tmp_path: Path) -> None:
+def test_another_process_writes_an_equal_file(tmp_path: Path) -> None:
     file = tmp_path / "results.parquet"
     code = """
 import pathlib, sys
@@ -120,10 +120,10 @@ pathlib.Path(sys.argv[1]).write_bytes(results(execute(study(TABLE))))
     assert file.read_bytes() == results(execute(study(TABLE)))
 
 
-def test_the_order_of_shards_and_lists_changes_no_byte() -> None:
+def test_the_order_of_shards_and_lists_does_not_change_the_file() -> None:
     fields = SMALL | {field: SMALL[field][::-1] for field in SMALL if isinstance(SMALL[field], list)}
-    turned = execute(study(fields))[::-1]
-    assert results(turned) == results(execute(study()))
+    reversed_shards = execute(study(fields))[::-1]
+    assert results(reversed_shards) == results(execute(study()))
 
 
 WIDER: list[dict[str, Any]] = [
@@ -143,13 +143,13 @@ CASES = [
 
 
 @pytest.mark.parametrize(("fields", "more"), CASES)
-def test_widening_the_grid_changes_no_other_trial(fields: dict[str, Any], more: dict[str, Any]) -> None:
+def test_a_wider_grid_does_not_change_other_trials(fields: dict[str, Any], more: dict[str, Any]) -> None:
     narrow, wide = study(fields), study(fields, **more)
     assert len(wide.trials) > len(narrow.trials)
-    assert same(own(table(wide), narrow), table(narrow))
+    assert are_equal(rows_of_study(table(wide), narrow), table(narrow))
 
 
-def test_adding_a_learning_rate_to_the_default_study_changes_no_other_trial() -> None:
+def test_an_additional_learning_rate_does_not_change_other_trials() -> None:
     fields = {"name": "default", "problem": "linear(rows=100, val=50)", "epochs": 2, "replicates": 2}
     fields |= {"contaminations": ["clean", "single", "vertical(fraction=0.1, shift=10)"]}
     fields |= {
@@ -160,11 +160,11 @@ def test_adding_a_learning_rate_to_the_default_study_changes_no_other_trial() ->
     fields |= {"orders": ["shuffled", "easy-to-hard", "signed"]}
     narrow = study(fields)
     wide = study(fields, lrs=[0.003, 0.01, 0.03, 0.3, 3.0])
-    assert same(own(table(wide), narrow), table(narrow))
+    assert are_equal(rows_of_study(table(wide), narrow), table(narrow))
 
 
 @pytest.mark.parametrize("fields", [SMALL, TABLE, PLANCK], ids=["linear", "table", "planck"])
-def test_more_replicates_begin_with_the_fewer(fields: dict[str, Any]) -> None:
+def test_additional_replicates_do_not_change_earlier_replicates(fields: dict[str, Any]) -> None:
     fewer, more = table(study(fields)), table(study(fields, replicates=3))
     first = more[more.replicate < 2]
     trials = dict(
@@ -175,39 +175,39 @@ def test_more_replicates_begin_with_the_fewer(fields: dict[str, Any]) -> None:
         )
     )
     renamed = fewer.assign(trial=fewer.trial.map(trials)).sort_values(["trial", "epoch", "replicate"])
-    assert same(renamed, first)
+    assert are_equal(renamed, first)
 
 
 @pytest.mark.parametrize("fields", [SMALL, TABLE], ids=["linear", "table"])
-def test_more_epochs_begin_with_the_fewer(fields: dict[str, Any]) -> None:
+def test_additional_epochs_do_not_change_earlier_epochs(fields: dict[str, Any]) -> None:
     fewer, more = study(fields, orders=["shuffled"]), study(fields, orders=["shuffled"], epochs=5)
-    trials = {one.digest: other.digest for one, other in zip(fewer.trials, more.trials, strict=True)}
+    trials = {trial.digest: longer.digest for trial, longer in zip(fewer.trials, more.trials, strict=True)}
     short, long = table(fewer), table(more)
     renamed = short.assign(trial=short.trial.map(trials)).sort_values(["trial", "epoch", "replicate"])
-    assert same(renamed, long[long.epoch <= 3])
+    assert are_equal(renamed, long[long.epoch <= 3])
 
 
-def test_the_first_step_that_is_not_finite_is_null_until_it_has_come() -> None:
+def test_first_nonfinite_step_is_null_before_that_step() -> None:
     steps_per_epoch = 10
     read = table(
         study(lrs=[0.03, 50.0], losses=["l2"], batch_sizes=[4], epochs=8, sigmas=[1.0], orders=["shuffled"])
     )
-    gone = read[read.first_nonfinite_step.notna()]
-    assert 0 < len(gone) < len(read)
-    for _, lane in read.groupby(["trial", "replicate"]):
-        finite = lane.params.map(lambda params: bool(np.isfinite(params).all())).to_numpy()
-        step = lane.first_nonfinite_step.to_numpy(float)
+    nonfinite = read[read.first_nonfinite_step.notna()]
+    assert 0 < len(nonfinite) < len(read)
+    for _, model in read.groupby(["trial", "replicate"]):
+        finite = model.params.map(lambda params: bool(np.isfinite(params).all())).to_numpy()
+        step = model.first_nonfinite_step.to_numpy(float)
         np.testing.assert_array_equal(np.isnan(step), finite)
         if not finite.all():
             (first,) = set(step[~finite])
-            assert -(-first // steps_per_epoch) == lane.epoch.to_numpy()[~finite][0]
-            assert lane.diverged.to_numpy()[~finite].all()
+            assert -(-first // steps_per_epoch) == model.epoch.to_numpy()[~finite][0]
+            assert model.diverged.to_numpy()[~finite].all()
 
 
 @pytest.mark.parametrize("order", ["shuffled", "easy-to-hard", "signed"])
 @pytest.mark.parametrize("contamination", ["clean", "single(row=3)"])
-def test_a_target_of_zero_leaves_the_outlier_where_it_is(order: str, contamination: str) -> None:
-    # single scales x by value / y.
+def test_single_is_finite_for_a_target_of_zero(order: str, contamination: str) -> None:
+    # single multiplies x by value / y.
     fields = {"problem": "linear(w=[0.0], b=0.0, noise=0.0, rows=8, val=4)", "batch_sizes": [2]}
     fields |= {"lrs": [0.03], "losses": ["l2"]}
     read = table(study(SMALL | fields, orders=[order], contaminations=[contamination]))
@@ -216,10 +216,13 @@ def test_a_target_of_zero_leaves_the_outlier_where_it_is(order: str, contaminati
 
 
 def test_params_are_in_the_user_s_units() -> None:
-    some = study(TABLE, lrs=[0.03], losses=["l2"], contaminations=["clean"])
-    problem, data = some.problem, some.problem.draw(some.seed, some.replicates)
+    standardized = study(TABLE, lrs=[0.03], losses=["l2"], contaminations=["clean"])
+    problem, data = (
+        standardized.problem,
+        standardized.problem.draw(standardized.seed, standardized.replicates),
+    )
     assert isinstance(problem, Table)
-    columns, read = problem.columns, table(some)
+    columns, read = problem.columns, table(standardized)
     for row in read.itertuples():
         x = data.train_x[row.replicate] * columns.x.std(axis=0) + columns.x.mean(axis=0)
         y = data.train_y[row.replicate] * columns.y.std() + columns.y.mean()
@@ -228,7 +231,7 @@ def test_params_are_in_the_user_s_units() -> None:
     assert read.params_digest.str.fullmatch("[0-9a-f]{16}").all()
 
 
-def test_equal_digests_are_equal_parameters() -> None:
+def test_digests_are_equal_if_and_only_if_parameters_are() -> None:
     read = table(study())
     bits = read.params.map(lambda params: params.tobytes())
     pairs = set(zip(read.params_digest, bits, strict=True))

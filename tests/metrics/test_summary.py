@@ -1,4 +1,4 @@
-"""From replicates to the numbers of a trial."""
+"""Summaries of trials over their replicates."""
 
 import numpy as np
 import pytest
@@ -24,24 +24,24 @@ def small(**fields: object) -> Study:
 
 
 def test_quantiles_are_nearest_ranks_over_replicates() -> None:
-    (done,) = execute(small())
-    rows = done.table.to_pandas()
-    for summary in done.summaries:
-        own = rows[rows.trial == summary.trial.digest]
+    (shard,) = execute(small())
+    rows = shard.table.to_pandas()
+    for summary in shard.summaries:
+        trial_rows = rows[rows.trial == summary.trial.digest]
         assert set(summary.histories) == {"train_loss", "val_loss", "param_error"}
         for name, quantiles in summary.histories.items():
-            by_epoch = own.pivot(index="epoch", columns="replicate", values=name).to_numpy()
+            by_epoch = trial_rows.pivot(index="epoch", columns="replicate", values=name).to_numpy()
             for quantile, q in zip(quantiles, (0.5, 0.05, 0.95), strict=True):
                 np.testing.assert_array_equal(quantile, nearest_rank(by_epoch, q))
 
 
-def test_a_diverged_replicate_counts_as_infinite_in_every_final() -> None:
-    (done,) = execute(small(dtype="float64"))
-    rows = done.table.to_pandas()
+def test_final_metrics_are_infinite_for_diverged_replicates() -> None:
+    (shard,) = execute(small(dtype="float64"))
+    rows = shard.table.to_pandas()
     assert np.isfinite(rows.param_error[rows.diverged]).any()
-    seen = set()
-    for summary in done.summaries:
-        seen.add(summary.diverged_fraction)
+    fractions = set()
+    for summary in shard.summaries:
+        fractions.add(summary.diverged_fraction)
         assert np.isinf(summary.final_error[summary.diverged]).all()
         assert np.isinf(summary.ranking[summary.diverged]).all()
         for quantiles in summary.finals.values():
@@ -49,12 +49,12 @@ def test_a_diverged_replicate_counts_as_infinite_in_every_final() -> None:
                 assert quantiles.median == quantiles.q95 == np.inf
             if summary.diverged.any():
                 assert quantiles.q95 == np.inf
-    assert {0.0, 1.0} <= seen
+    assert {0.0, 1.0} <= fractions
 
 
-def test_what_is_not_finite_is_left_out_of_the_metrics() -> None:
-    (done,) = execute(small())
-    for summary in done.summaries:
+def test_nonfinite_metrics_are_omitted() -> None:
+    (shard,) = execute(small())
+    for summary in shard.summaries:
         metrics = summary.metrics
         assert all(np.isfinite(value) for value in metrics.values())
         assert metrics["diverged_fraction"] == summary.diverged_fraction
@@ -73,21 +73,21 @@ def test_what_is_not_finite_is_left_out_of_the_metrics() -> None:
 )
 def test_coefficients_are_medians_in_the_user_s_units(problem: str, names: list[str]) -> None:
     study = small(problem=problem, lrs=[0.03], batch_sizes=[4])
-    (done,) = execute(study)
-    rows = done.table.to_pandas()
-    for summary in done.summaries:
+    (shard,) = execute(study)
+    rows = shard.table.to_pandas()
+    for summary in shard.summaries:
         final = rows[(rows.trial == summary.trial.digest) & (rows.epoch == 3)]
         median = np.median(np.stack(final.params), axis=0)
         assert list(summary.coefficients) == names
         np.testing.assert_array_equal(list(summary.coefficients.values()), median)
 
 
-def test_a_table_ranks_by_the_residual_on_rows_left_out() -> None:
-    (done,) = execute(small(problem="table(dataset=stackloss)", lrs=[0.03], batch_sizes=[4]))
-    for summary in done.summaries:
+def test_tables_are_ranked_by_the_median_validation_residual() -> None:
+    (shard,) = execute(small(problem="table(dataset=stackloss)", lrs=[0.03], batch_sizes=[4]))
+    for summary in shard.summaries:
         assert nearest_rank(summary.ranking, 0.5) == summary.metrics["val_median_abs_residual"]
         assert nearest_rank(summary.final_error, 0.5) == summary.metrics["final_param_error"]
-    (done,) = execute(small(lrs=[0.03]))
-    for summary in done.summaries:
+    (shard,) = execute(small(lrs=[0.03]))
+    for summary in shard.summaries:
         assert "val_median_abs_residual" not in summary.metrics
         np.testing.assert_array_equal(summary.ranking, summary.final_error)

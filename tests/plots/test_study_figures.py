@@ -21,7 +21,7 @@ from regress.plots.grid import index_by_setting
 from regress.plots.heat import draw_heat_map
 from regress.plots.sweep import draw_error_by_lr
 from regress.study import Study
-from tests.theory.test_predictions import measured
+from tests.theory.test_predictions import train_trials
 
 EDGE = "theory: stability edge of the mean"
 SQUARE_EDGE = "theory: stability edge of the mean square"
@@ -97,7 +97,7 @@ def test_figures_follow_from_what_a_study_varies(
 ) -> None:
     monkeypatch.setattr("regress.plots.study_figures.to_png", lambda figure: b"")
     study = small(**fields)
-    summaries = measured(study)
+    summaries = train_trials(study)
     effects = compare(summaries, study.problem.ranking, study.seed).orders
     plots = render_study_figures(study, summaries, effects, reference(study, "ols", 0.01))
     always = ("error-by-lr-and-sigma", "error-by-epoch", "loss-by-epoch")
@@ -111,7 +111,7 @@ def test_every_figure_is_a_readable_png() -> None:
         sigmas=[0, 1, 10],
         orders=["shuffled", "signed"],
     )
-    summaries = measured(study)
+    summaries = train_trials(study)
     effects = compare(summaries, study.problem.ranking, study.seed).orders
     plots = render_study_figures(study, summaries, effects, reference(study, "ols", 0.01))
     assert len(plots) == 7
@@ -121,7 +121,7 @@ def test_every_figure_is_a_readable_png() -> None:
 
 def test_edges_are_drawn_in_the_panels_of_squared_loss() -> None:
     study = small(losses=["l2", "huber"], orders=["with-replacement"])
-    summaries = measured(study)
+    summaries = train_trials(study)
     theory = summaries[0].theory
     figure = by_lr(study, summaries)
     assert theory_labels(figure) == {EDGE, SQUARE_EDGE, STATIONARY}
@@ -131,7 +131,7 @@ def test_edges_are_drawn_in_the_panels_of_squared_loss() -> None:
 
 def test_heat_map_edges_are_interpolated_between_learning_rates() -> None:
     study = small(losses=["l2", "huber"])
-    summaries = measured(study)
+    summaries = train_trials(study)
     figure = draw_heat_map(study, index_by_setting(summaries))
     assert theory_labels(figure) == {EDGE}
     place = 1.5 + np.log10(summaries[0].theory["mean_edge"] / 0.3)
@@ -150,7 +150,7 @@ def lines_between_rows(axis: Axes) -> list[tuple[float, float, float]]:
 
 def test_of_many_learning_rates_only_some_get_tick_labels() -> None:
     study = small(lrs=np.geomspace(0.001, 0.1, 40).tolist(), epochs=1)
-    figure = draw_heat_map(study, index_by_setting(measured(study)))
+    figure = draw_heat_map(study, index_by_setting(train_trials(study)))
     assert figure.get_size_inches()[0] < 12
     panel = figure.axes[0]
     assert len(panel.get_xticks()) <= 12
@@ -159,7 +159,7 @@ def test_of_many_learning_rates_only_some_get_tick_labels() -> None:
 
 def test_a_long_title_is_wrapped() -> None:
     study = small(name="a-study-of-a-name-that-is-rather-long-for-a-figure")
-    figure = draw_curves(study, index_by_setting(measured(study)), "param_error")
+    figure = draw_curves(study, index_by_setting(train_trials(study)), "param_error")
     (title,) = (text.get_text() for text in figure.texts if "diverged" in text.get_text())
     assert "\n" in title
 
@@ -167,7 +167,7 @@ def test_a_long_title_is_wrapped() -> None:
 @pytest.mark.parametrize("lrs", [[0.03, 0.1, 0.3], [3.0, 0.3, 0.03]], ids=["below", "falling"])
 def test_an_edge_outside_the_axis_is_neither_drawn_nor_named(lrs: list[float]) -> None:
     study = small(lrs=lrs)
-    figure = draw_heat_map(study, index_by_setting(measured(study)))
+    figure = draw_heat_map(study, index_by_setting(train_trials(study)))
     assert theory_labels(figure) == set()
     assert vertical_lines(figure, 0) == []
 
@@ -190,12 +190,12 @@ def test_an_edge_outside_the_axis_is_neither_drawn_nor_named(lrs: list[float]) -
 )
 def test_the_legend_names_the_theory_that_applies(fields: dict[str, Any], named: set[str]) -> None:
     study = small(**fields)
-    assert theory_labels(by_lr(study, measured(study))) == named
+    assert theory_labels(by_lr(study, train_trials(study))) == named
 
 
 def test_the_limit_is_marked_at_its_predicted_error() -> None:
     study = small(orders=["sequential"], lrs=[0.03, 0.1, 0.3], epochs=60)
-    summaries = measured(study)
+    summaries = train_trials(study)
     (axis,) = by_lr(study, summaries).axes
     (crosses,) = [line for line in axis.get_lines() if line.get_marker() == "x"]
     np.testing.assert_array_equal(crosses.get_xdata(), study.lrs)
@@ -205,7 +205,7 @@ def test_the_limit_is_marked_at_its_predicted_error() -> None:
 def test_references_are_drawn_in_their_contamination_s_panels() -> None:
     study = small(contaminations=["clean", "vertical(fraction=0.1, shift=9)"])
     clean, shifted = reference(study, "ols", 0.01)[0], reference(study, "ols", 0.5)[1]
-    figure = draw_error_by_lr(study, measured(study), [clean, shifted])
+    figure = draw_error_by_lr(study, train_trials(study), [clean, shifted])
     for axis, value in zip(figure.axes, (0.01, 0.5), strict=True):
         levels = [y for line in axis.get_lines() if len(y := line.get_ydata()) == 2 and y[0] == y[1]]
         assert [y[0] for y in levels] == [value]
@@ -213,10 +213,10 @@ def test_references_are_drawn_in_their_contamination_s_panels() -> None:
 
 def test_the_law_of_the_initial_scale_is_drawn_for_noiseless_rows_only() -> None:
     study = small(sigmas=[0, 1, 10], tolerance=0.2, problem="linear(rows=64, val=1)")
-    figure = draw_epochs_by_sigma(study, index_by_setting(measured(study)))
+    figure = draw_epochs_by_sigma(study, index_by_setting(train_trials(study)))
     assert theory_labels(figure) == {LAW}
     noisy = small(sigmas=[0, 1, 10], problem="linear(noise=1.0, rows=64, val=1)")
-    assert theory_labels(draw_epochs_by_sigma(noisy, index_by_setting(measured(noisy)))) == set()
+    assert theory_labels(draw_epochs_by_sigma(noisy, index_by_setting(train_trials(noisy)))) == set()
 
 
 def test_contaminations_are_grouped_by_kind_with_clean_rows_as_fraction_0() -> None:
@@ -238,7 +238,7 @@ def test_the_bias_is_drawn_for_the_best_trials() -> None:
         contaminations=[f"vertical(fraction={fraction}, shift=100)" for fraction in (0.1, 0.2, 0.4)],
         losses=["l2", "l1"],
     )
-    summaries = index_by_setting(measured(study))
+    summaries = index_by_setting(train_trials(study))
     figure = draw_breakdown(
         study, group_by_fraction(study.contaminations), summaries, reference(study, "ols", 0.01)
     )
@@ -247,6 +247,6 @@ def test_the_bias_is_drawn_for_the_best_trials() -> None:
     assert bias == pytest.approx([0.140, 0.319, 0.967], abs=1e-3)  # Phi^-1(1 / (2 (1 - fraction)))
     mild = study.model_copy(update={"contaminations": tuple(Vertical(f, 2.0) for f in (0.1, 0.2, 0.4))})
     mild_figure = draw_breakdown(
-        mild, group_by_fraction(mild.contaminations), index_by_setting(measured(mild)), []
+        mild, group_by_fraction(mild.contaminations), index_by_setting(train_trials(mild)), []
     )
     assert theory_labels(mild_figure) == set()

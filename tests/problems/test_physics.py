@@ -1,4 +1,4 @@
-"""Ohm's and Planck's laws: the physics against constants, the models against autograd, the fleet's laws."""
+"""Ohm's and Planck's laws: agreement with physical constants and autograd, training, divergence."""
 
 import numpy as np
 import pytest
@@ -18,7 +18,7 @@ from regress.problems.affine import Affine
 from regress.problems.planck import PlanckModel, radiance
 from regress.study import Study
 
-# CODATA 2018; both derive from h, c and k, of which h is truncated here: hence 1e-7.
+# CODATA 2018. The tolerance of 1e-7 is due to the truncated value of h in `radiance`.
 WIEN = 2.897771955e-3  # m K
 STEFAN_BOLTZMANN = 5.670374419e-8  # W m-2 K-4
 
@@ -30,28 +30,28 @@ PROBLEMS = [
 ]
 
 
-def starting(problem: Problem) -> float:
+def initial_value(problem: Problem) -> float:
     return 4000.0 if isinstance(problem, Planck) else 0.5
 
 
-def rate(problem: Problem) -> float:
+def learning_rate(problem: Problem) -> float:
     return 1e-21 if isinstance(problem, Planck) and problem.form == "raw" else 0.03
 
 
 @pytest.mark.parametrize("temperature", [800.0, 3000.0, 5020.0, 12000.0])
-def test_radiance_peaks_where_wien_says(temperature: float) -> None:
+def test_radiance_agrees_with_wien_s_displacement_law(temperature: float) -> None:
     expected = WIEN / temperature
-    found = minimize_scalar(
+    result = minimize_scalar(
         lambda log: -radiance(np.exp(log), temperature),
         bounds=(np.log(expected / 3), np.log(expected * 3)),
         method="bounded",
         options={"xatol": 1e-12},
     )
-    assert np.exp(found.x) == pytest.approx(expected, rel=1e-7)
+    assert np.exp(result.x) == pytest.approx(expected, rel=1e-7)
 
 
 @pytest.mark.parametrize("temperature", [300.0, 5020.0])
-def test_radiance_adds_up_to_stefan_and_boltzmann(temperature: float) -> None:
+def test_the_integral_of_radiance_agrees_with_the_stefan_boltzmann_law(temperature: float) -> None:
     # In x = b / lambda the integrand is smooth and bounded.
     total, _ = quad(
         lambda x: radiance(np.array(WIEN / temperature / x), temperature) * WIEN / temperature / x**2,
@@ -63,29 +63,29 @@ def test_radiance_adds_up_to_stefan_and_boltzmann(temperature: float) -> None:
     assert np.pi * total == pytest.approx(STEFAN_BOLTZMANN * temperature**4, rel=1e-7)
 
 
-def test_a_cold_body_radiates_nothing_rather_than_nan() -> None:
+def test_the_radiance_of_a_cold_body_is_zero_instead_of_nan() -> None:
     assert radiance(np.array([300e-9]), 1.0).item() == 0.0
 
 
 @pytest.mark.parametrize("problem", PROBLEMS, ids=str)
-def test_the_pullback_is_the_one_of_autograd(problem: Problem) -> None:
+def test_the_pullback_agrees_with_autograd(problem: Problem) -> None:
     model = problem.model
     data = problem.draw(3, 2)
     rows = model.table(data.train_x[:, ::7], data.train_y[:, ::7], torch.float64)
     draws = np.random.default_rng(0).normal(size=(2, 5, model.draws))
-    start = model.start(np.full((2, 5), starting(problem)) * np.linspace(0.8, 1.5, 5), draws)
+    start = model.start(np.full((2, 5), initial_value(problem)) * np.linspace(0.8, 1.5, 5), draws)
     state = model.state(torch.from_numpy(start).transpose(1, 2))
     psi = torch.from_numpy(np.random.default_rng(1).normal(size=(2, rows.shape[1], 5)))
-    closed = model.pullback(rows, state, psi)
+    in_closed_form = model.pullback(rows, state, psi)
     by_autograd = Model.pullback(model, rows, state, psi)
-    assert torch.allclose(closed, by_autograd, rtol=1e-10, atol=0)
+    assert torch.allclose(in_closed_form, by_autograd, rtol=1e-10, atol=0)
 
 
-def trained(problem: Problem, lanes: list[Lane], dtype: torch.dtype = torch.float32) -> torch.Tensor:
+def train_models(problem: Problem, lanes: list[Lane], dtype: torch.dtype = torch.float32) -> torch.Tensor:
     model = problem.model
     data = problem.draw(0, 2)
     order = Shuffled().permutations(data, model, 0, 2, 32)
-    sigmas = np.full((len(lanes), 2), starting(problem))
+    sigmas = np.full((len(lanes), 2), initial_value(problem))
     draws = np.ones((len(lanes), 2, model.draws))
     rows = model.table(data.train_x, data.train_y, dtype)
     schedule = Schedule(32, "mean", "keep")
@@ -94,19 +94,22 @@ def trained(problem: Problem, lanes: list[Lane], dtype: torch.dtype = torch.floa
 
 @pytest.mark.parametrize("problem", PROBLEMS, ids=str)
 @given(count=st.integers(2, 40), seed=st.integers(0, 2**32))
-def test_a_lane_has_the_bits_that_it_has_alone(problem: Problem, count: int, seed: int) -> None:
+def test_a_model_has_the_same_bits_alone_and_with_others(problem: Problem, count: int, seed: int) -> None:
     random = np.random.default_rng(seed)
     losses: list[Loss] = [L2(), L1(), Huber(1.0)]
-    lanes = [Lane(losses[random.integers(3)], rate(problem) * random.uniform(0.1, 2)) for _ in range(count)]
-    lanes[0] = Lane(L2(), rate(problem) * 1e8)  # a neighbour that diverges
+    lanes = [
+        Lane(losses[random.integers(3)], learning_rate(problem) * random.uniform(0.1, 2))
+        for _ in range(count)
+    ]
+    lanes[0] = Lane(L2(), learning_rate(problem) * 1e8)  # diverges
     lane = int(random.integers(count))
-    together = trained(problem, lanes)[:, lane]
-    alone = trained(problem, [lanes[lane]])[:, 0]
+    together = train_models(problem, lanes)[:, lane]
+    alone = train_models(problem, [lanes[lane]])[:, 0]
     assert together.numpy().tobytes() == alone.numpy().tobytes()
 
 
 @pytest.mark.parametrize("problem", PROBLEMS, ids=str)
-def test_every_order_permutes_its_rows(problem: Problem) -> None:
+def test_all_orders_permute_the_rows(problem: Problem) -> None:
     data = problem.draw(0, 2)
     for cls in set(ORDERS.values()) - {WithReplacement}:
         order = cls().permutations(data, problem.model, 0, 2, 32)
@@ -115,13 +118,13 @@ def test_every_order_permutes_its_rows(problem: Problem) -> None:
 
 @pytest.mark.parametrize("problem", PROBLEMS, ids=str)
 def test_replicates_depend_on_their_index_only(problem: Problem) -> None:
-    every, last = problem.draw(7, 5), problem.draw(7, 2, first=3)
-    assert (every.train_y[3:] == last.train_y).all()
+    data, last = problem.draw(7, 5), problem.draw(7, 2, first=3)
+    assert (data.train_y[3:] == last.train_y).all()
     assert list(last.indices) == [3, 4]
 
 
-def full_batch(x: list[float], y: list[float], lr: float, epochs: int) -> float:
-    """The slope through the origin that full-batch gradient descent reaches in float64."""
+def full_batch_slope(x: list[float], y: list[float], lr: float, epochs: int) -> float:
+    """Return the slope through the origin after full-batch gradient descent in float64."""
     model = Affine(1, intercept=False)
     rows = model.table(np.array(x)[None, :, None], np.array(y)[None], torch.float64)
     order = np.broadcast_to(np.arange(len(x)), (1, epochs, len(x)))
@@ -129,20 +132,20 @@ def full_batch(x: list[float], y: list[float], lr: float, epochs: int) -> float:
     return float(train(model, rows, order, np.zeros((1, 1, 1)), [Lane(L2(), lr)], schedule).params[-1])
 
 
-def test_nist_noint1_is_reached() -> None:
+def test_training_reaches_the_certified_slope_of_nist_noint1() -> None:
     # NIST StRD, NoInt1: certified slope of a line through the origin.
-    slope = full_batch(list(range(60, 71)), list(range(130, 141)), 1e-4, 200)
+    slope = full_batch_slope(list(range(60, 71)), list(range(130, 141)), 1e-4, 200)
     assert slope == pytest.approx(2.07438016528926, abs=1e-10)
 
 
-def test_nist_noint2_is_reached() -> None:
+def test_training_reaches_the_certified_slope_of_nist_noint2() -> None:
     # NIST StRD, NoInt2.
-    slope = full_batch([4, 5, 6], [3, 4, 4], 0.02, 200)
+    slope = full_batch_slope([4, 5, 6], [3, 4, 4], 0.02, 200)
     assert slope == pytest.approx(0.727272727272727, abs=1e-10)
 
 
 @pytest.mark.parametrize(("temperature", "lr"), [(4000.0, 0.2), (5020.0, 0.1), (9000.0, 0.1)])
-def test_a_known_temperature_is_recovered(temperature: float, lr: float) -> None:
+def test_training_recovers_the_temperature(temperature: float, lr: float) -> None:
     problem = Planck(temperature=temperature, noise=0.0, form="scaled")
     data = problem.draw(0, 1)
     model = problem.model
@@ -157,21 +160,21 @@ def test_a_known_temperature_is_recovered(temperature: float, lr: float) -> None
 
 
 @pytest.mark.parametrize("form", ["raw", "scaled"])
-def test_a_temperature_that_leaves_the_law_is_a_recorded_divergence(form: str) -> None:
+def test_an_invalid_temperature_is_recorded_as_divergence(form: str) -> None:
     problem = Planck(form=form)  # type: ignore[arg-type]
     model = problem.model
     data = problem.draw(0, 1)
     rows = model.table(data.train_x, data.train_y, torch.float32)
-    # A step so large that the temperature falls below zero, or its logarithm out of the law.
-    wild = Lane(L2(), 1e-18 if form == "raw" else 1e9)
+    # The first step makes the temperature negative, or its logarithm too large for a finite radiance.
+    unstable = Lane(L2(), 1e-18 if form == "raw" else 1e9)
     start = model.start(np.full((1, 1), 9000.0), np.zeros((1, 1, 0)))
     order = Sequential().permutations(data, model, 0, 2, 32)
-    trajectory = train(model, rows, order, start, [wild], Schedule(32, "mean", "keep"))
+    trajectory = train(model, rows, order, start, [unstable], Schedule(32, "mean", "keep"))
     assert trajectory.first_nonfinite.item() == 2
     assert not torch.isfinite(trajectory.params).any()
 
 
-def test_a_wavelength_that_is_not_positive_is_a_recorded_divergence() -> None:
+def test_a_negative_wavelength_is_recorded_as_divergence() -> None:
     problem = Planck()
     data = problem.draw(0, 1)
     x = data.train_x.copy()
@@ -185,7 +188,7 @@ def test_a_wavelength_that_is_not_positive_is_a_recorded_divergence() -> None:
 
 
 @pytest.mark.filterwarnings("error")
-def test_an_outlier_outside_float32_is_a_recorded_divergence() -> None:
+def test_an_outlier_that_overflows_float32_is_recorded_as_divergence() -> None:
     problem = Planck()
     data = Single(row=5, value=10000.0).apply(problem.draw(0, 1), problem.model, 0)
     model = problem.model
@@ -206,6 +209,6 @@ def test_an_outlier_outside_float32_is_a_recorded_divergence() -> None:
         ({"problem": "ohm(noise=-1)"}, "greater than or equal to 0"),
     ],
 )
-def test_what_physics_does_not_allow_is_refused(fields: dict[str, object], sentence: str) -> None:
+def test_physically_impossible_arguments_are_refused(fields: dict[str, object], sentence: str) -> None:
     with pytest.raises(InputError, match=sentence):
         Study(**{"name": "physics", **fields})

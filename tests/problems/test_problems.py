@@ -1,4 +1,4 @@
-"""Problems: what each draws, what it refuses, and the way back to the user's units."""
+"""Problems: the rows that they draw, errors in tables, and parameters in the units of the user."""
 
 import re
 from collections.abc import Callable
@@ -21,7 +21,7 @@ from regress.problems.planck import WAVELENGTHS, radiance
 from regress.problems.table import check_columns
 from tests.helpers import between, equal, prefix, refusal, some_data
 
-EVERY = (
+VARIANTS = (
     Linear(rows=20, val=10),
     Linear((1.0, 2.0, 3.0), -1.0, 2.0, rows=7, val=3),
     Ohm(rows=20, val=10),
@@ -34,27 +34,27 @@ EVERY = (
 SEEDS = st.integers(0, 2**64 - 1)
 
 
-def test_every_problem_is_tried_here() -> None:
-    assert {type(problem) for problem in EVERY} == set(PROBLEMS.values())
+def test_all_registered_problems_are_tested() -> None:
+    assert {type(problem) for problem in VARIANTS} == set(PROBLEMS.values())
 
 
-@pytest.mark.parametrize("problem", EVERY, ids=str)
+@pytest.mark.parametrize("problem", VARIANTS, ids=str)
 @given(seed=SEEDS, replicates=st.integers(1, 3))
 def test_rows_depend_on_seed_and_replicate_alone(problem: Problem, seed: int, replicates: int) -> None:
-    every = problem.draw(seed, 3)
-    assert equal(problem.draw(seed, replicates), prefix(every, replicates))
-    assert equal(problem.draw(seed, 2, first=1), between(every, 1, 3))
+    data = problem.draw(seed, 3)
+    assert equal(problem.draw(seed, replicates), prefix(data, replicates))
+    assert equal(problem.draw(seed, 2, first=1), between(data, 1, 3))
 
 
-@pytest.mark.parametrize("problem", EVERY, ids=str)
-def test_replicates_and_seeds_have_other_rows(problem: Problem) -> None:
+@pytest.mark.parametrize("problem", VARIANTS, ids=str)
+def test_replicates_and_seeds_have_different_rows(problem: Problem) -> None:
     data = problem.draw(0, 2)
     assert (data.train_y[0] != data.train_y[1]).any()
     assert (data.train_y != problem.draw(1, 2).train_y).any()
 
 
-@pytest.mark.parametrize("problem", EVERY, ids=str)
-def test_what_is_promised_about_the_rows_holds(problem: Problem) -> None:
+@pytest.mark.parametrize("problem", VARIANTS, ids=str)
+def test_rows_and_truth_have_the_declared_shapes_and_dtype(problem: Problem) -> None:
     data = problem.draw(0, 2)
     assert data.rows == problem.train_rows
     assert not data.contaminated.any()
@@ -67,8 +67,8 @@ def test_what_is_promised_about_the_rows_holds(problem: Problem) -> None:
         assert np.isfinite(array).all()
 
 
-@pytest.mark.parametrize("problem", EVERY, ids=str)
-def test_the_model_predicts_alike_in_numpy_and_in_torch(problem: Problem) -> None:
+@pytest.mark.parametrize("problem", VARIANTS, ids=str)
+def test_predictions_in_numpy_and_torch_agree(problem: Problem) -> None:
     data, model = problem.draw(0, 2), problem.model
     rng = np.random.default_rng(0)
     params = model.start(np.full(2, 4000.0), rng.normal(size=(2, model.draws)))
@@ -79,7 +79,7 @@ def test_the_model_predicts_alike_in_numpy_and_in_torch(problem: Problem) -> Non
     np.testing.assert_allclose(residual, expected, rtol=1e-9, atol=1e-12 * np.abs(data.train_y).max())
 
 
-@pytest.mark.parametrize("problem", EVERY, ids=str)
+@pytest.mark.parametrize("problem", VARIANTS, ids=str)
 def test_the_pullback_is_the_gradient_of_the_prediction(problem: Problem) -> None:
     data, model = problem.draw(0, 2), problem.model
     rng = np.random.default_rng(0)
@@ -94,7 +94,7 @@ def test_the_pullback_is_the_gradient_of_the_prediction(problem: Problem) -> Non
     )
 
 
-def test_linear_is_the_plane_and_the_noise_that_it_states() -> None:
+def test_linear_has_the_declared_coefficients_and_noise() -> None:
     problem = Linear((2.0, -3.4), 4.2, 0.5, rows=50_000, val=50_000)
     data = problem.draw(3, 1)
     assert data.truth is not None
@@ -133,14 +133,14 @@ def test_ohm_is_a_line_through_the_origin() -> None:
         ((4, 5, 6), (3, 4, 4), 0.727272727272727),
     ],
 )
-def test_a_line_through_the_origin_is_the_certified_one(
+def test_a_line_through_the_origin_has_the_certified_slope(
     x: tuple[int, ...], y: tuple[int, ...], slope: float
 ) -> None:
     fit = Affine(1, intercept=False).least_squares(np.array(x, float)[:, None], np.array(y, float))
     assert fit == pytest.approx([slope], rel=1e-14)
 
 
-def test_radiance_peaks_where_wien_says() -> None:
+def test_radiance_agrees_with_wien_s_displacement_law() -> None:
     # b = 2.897771955e-3 m K, CODATA 2018.
     for temperature in (300.0, 3000.0, 5020.0):
         peak = 2.897771955e-3 / temperature
@@ -150,7 +150,7 @@ def test_radiance_peaks_where_wien_says() -> None:
         assert abs(slope / (2 * curvature)) * 1e-5 < 1e-7
 
 
-def test_radiance_adds_up_to_stefan_and_boltzmann_s_law() -> None:
+def test_the_integral_of_radiance_agrees_with_the_stefan_boltzmann_law() -> None:
     # 5.670374419e-8 W m-2 K-4, CODATA 2018; the constant of Planck is truncated.
     temperature = 5020.0
     log = np.linspace(np.log(1e-8), np.log(1.0), 200_001)
@@ -170,7 +170,7 @@ def test_planck_splits_the_notebook_s_wavelengths() -> None:
 
 
 @pytest.mark.parametrize("form", ["raw", "scaled"])
-def test_planck_finds_its_temperature_and_reports_it_in_kelvin(form: str) -> None:
+def test_the_fit_of_planck_is_its_temperature_in_kelvin(form: str) -> None:
     problem = Planck(temperature=5020.0, noise=0.0, form=form)
     data = problem.draw(0, 1)
     fit = problem.model.least_squares(data.train_x[0], data.train_y[0])
@@ -179,7 +179,7 @@ def test_planck_finds_its_temperature_and_reports_it_in_kelvin(form: str) -> Non
     assert problem.in_user_units(data.truth) == pytest.approx(np.array([[5020.0]]), rel=1e-12)
 
 
-def test_a_target_of_one_column_is_refused() -> None:
+def test_a_target_with_a_column_axis_is_refused() -> None:
     data = some_data(1, 6)
     column = data.train_y[..., None]
     with pytest.raises(ValueError, match="one target per row"):
@@ -200,56 +200,57 @@ TABLE = pd.DataFrame(
 )
 
 
-def csv(folder: Path, frame: pd.DataFrame = TABLE, name: str = "table.csv") -> Path:
+def write_csv(folder: Path, frame: pd.DataFrame = TABLE, name: str = "table.csv") -> Path:
     frame.to_csv(folder / name, index=False)
     return folder / name
 
 
-def written(folder: Path, text: str | bytes, name: str = "table.csv") -> Table:
+def write_table(folder: Path, text: str | bytes, name: str = "table.csv") -> Table:
     content = text if isinstance(text, bytes) else text.encode()
     (folder / name).write_bytes(content)
     return Table(path=str(folder / name), target="y")
 
 
-def test_a_table_is_known_by_its_content(tmp_path: Path) -> None:
+def test_the_identity_of_a_table_depends_on_its_content_alone(tmp_path: Path) -> None:
     (tmp_path / "elsewhere").mkdir()
     TABLE.to_parquet(tmp_path / "table.parquet")
     TABLE.to_parquet(tmp_path / "indexed.parquet", index=False)
     paths = [
-        csv(tmp_path),
-        csv(tmp_path / "elsewhere", name="other.csv"),
+        write_csv(tmp_path),
+        write_csv(tmp_path / "elsewhere", name="other.csv"),
         tmp_path / "table.parquet",
         tmp_path / "indexed.parquet",
     ]
     assert len({Table(path=str(path), target="y").identity for path in paths}) == 1
 
 
-def test_the_same_numbers_are_the_same_table_in_csv_and_parquet(tmp_path: Path) -> None:
+def test_csv_and_parquet_of_equal_numbers_are_the_same_table(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     frame = pd.DataFrame(rng.normal(size=(500, 3)) * 10.0 ** rng.integers(-30, 30, (500, 1)))
     frame.columns = pd.Index(["x", "y", "z"])
     frame.to_parquet(tmp_path / "table.parquet")
-    one, other = (
-        Table(path=str(path), target="y") for path in (csv(tmp_path, frame), tmp_path / "table.parquet")
+    from_csv, from_parquet = (
+        Table(path=str(path), target="y")
+        for path in (write_csv(tmp_path, frame), tmp_path / "table.parquet")
     )
-    np.testing.assert_array_equal(one.columns.x, other.columns.x)
-    assert one.identity == other.identity
+    np.testing.assert_array_equal(from_csv.columns.x, from_parquet.columns.x)
+    assert from_csv.identity == from_parquet.identity
 
 
-def test_other_content_is_another_table(tmp_path: Path) -> None:
+def test_the_identity_changes_with_the_content(tmp_path: Path) -> None:
     one_cell = TABLE.copy()
     one_cell.loc[3, "z"] = np.nextafter(-7.0, 0)
     frames = {
-        "as it is": TABLE,
+        "unchanged": TABLE,
         "one bit": one_cell,
-        "a row less": TABLE.iloc[1:],
-        "rows turned round": TABLE.iloc[::-1],
-        "a column less": TABLE[["x", "y"]],
-        "columns turned round": TABLE[["z", "y", "x"]],
+        "without a row": TABLE.iloc[1:],
+        "rows reversed": TABLE.iloc[::-1],
+        "without a column": TABLE[["x", "y"]],
+        "columns reversed": TABLE[["z", "y", "x"]],
         "renamed": TABLE.rename(columns={"x": "w"}),
     }
     tables = [
-        Table(path=str(csv(tmp_path, frame, f"{i}.csv")), target="y")
+        Table(path=str(write_csv(tmp_path, frame, f"{i}.csv")), target="y")
         for i, frame in enumerate(frames.values())
     ]
     tables.append(Table(path=tables[0].path, target="x"))
@@ -257,10 +258,10 @@ def test_other_content_is_another_table(tmp_path: Path) -> None:
     assert len({table.identity for table in tables}) == len(tables)
 
 
-def test_a_file_that_changes_is_read_again(tmp_path: Path) -> None:
-    table = Table(path=str(csv(tmp_path)), target="y")
+def test_a_changed_file_is_read_again(tmp_path: Path) -> None:
+    table = Table(path=str(write_csv(tmp_path)), target="y")
     before = table.identity
-    csv(tmp_path, TABLE * 2)
+    write_csv(tmp_path, TABLE * 2)
     assert table.identity != before
 
 
@@ -277,19 +278,19 @@ def test_a_table_is_standardised_as_a_whole(dataset: str) -> None:
 
 
 @given(SEEDS, st.integers(1, 99))
-def test_held_out_rows_are_the_stated_share_and_no_others(seed: int, percent: int) -> None:
+def test_held_out_rows_are_the_declared_fraction_of_the_rows(seed: int, percent: int) -> None:
     table = Table(dataset="engel", holdout=percent / 100)
     data = table.draw(seed, 2)
     rows = len(table.columns.y)
     assert data.val_y.shape[1] == -(-percent * rows // 100)
-    every = np.sort((table.columns.y - table.columns.y.mean()) / table.columns.y.std())
+    expected = np.sort((table.columns.y - table.columns.y.mean()) / table.columns.y.std())
     for r in range(2):
-        np.testing.assert_array_equal(np.sort(np.concatenate([data.train_y[r], data.val_y[r]])), every)
+        np.testing.assert_array_equal(np.sort(np.concatenate([data.train_y[r], data.val_y[r]])), expected)
 
 
-def test_the_share_is_taken_as_it_is_written(tmp_path: Path) -> None:
+def test_the_held_out_fraction_is_decimal(tmp_path: Path) -> None:
     frame = pd.DataFrame({"x": np.arange(100.0) ** 2, "y": np.arange(100.0)})
-    path = str(csv(tmp_path, frame))
+    path = str(write_csv(tmp_path, frame))
     for percent in range(1, 100):
         table = Table(path=path, target="y", holdout=percent / 100)
         assert table.held_out_rows == percent
@@ -297,29 +298,29 @@ def test_the_share_is_taken_as_it_is_written(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("dataset", ["stackloss", "engel"])
-def test_coefficients_find_the_way_back_to_the_user_s_units(dataset: str) -> None:
+def test_coefficients_are_converted_to_the_user_s_units(dataset: str) -> None:
     table = Table(dataset=dataset)
     columns = table.columns
     x = (columns.x - columns.x.mean(axis=0)) / columns.x.std(axis=0)
     y = (columns.y - columns.y.mean()) / columns.y.std()
-    there_and_back = table.in_user_units(ols(x, y))
-    np.testing.assert_allclose(there_and_back, ols(columns.x, columns.y), rtol=1e-9)
+    converted = table.in_user_units(ols(x, y))
+    np.testing.assert_allclose(converted, ols(columns.x, columns.y), rtol=1e-9)
     several = np.tile(ols(x, y), (2, 3, 1))
-    np.testing.assert_array_equal(table.in_user_units(several), np.tile(there_and_back, (2, 3, 1)))
+    np.testing.assert_array_equal(table.in_user_units(several), np.tile(converted, (2, 3, 1)))
 
 
-def test_residuals_find_the_way_back_too() -> None:
+def test_residuals_are_converted_to_the_user_s_units() -> None:
     table = Table(dataset="stackloss")
     columns, data = table.columns, table.draw(0, 1)
     w = ols(data.train_x[0], data.train_y[0])
-    there = table.target_scale * (data.val_x[0] @ w[:-1] + w[-1] - data.val_y[0])
+    converted = table.target_scale * (data.val_x[0] @ w[:-1] + w[-1] - data.val_y[0])
     b = table.in_user_units(w)
     x = data.val_x[0] * columns.x.std(axis=0) + columns.x.mean(axis=0)
     y = data.val_y[0] * columns.y.std() + columns.y.mean()
-    np.testing.assert_allclose(there, x @ b[:-1] + b[-1] - y, atol=1e-9)
+    np.testing.assert_allclose(converted, x @ b[:-1] + b[-1] - y, atol=1e-9)
 
 
-def test_a_data_set_may_have_another_target() -> None:
+def test_another_column_of_a_data_set_can_be_the_target() -> None:
     table = Table(dataset="stackloss", target="AIRFLOW")
     assert table.parameter_names == ("STACKLOSS", "WATERTEMP", "ACIDCONC", "intercept")
     assert Table(dataset="stackloss").parameter_names == ("AIRFLOW", "WATERTEMP", "ACIDCONC", "intercept")
@@ -329,7 +330,7 @@ ROWS = "".join(f"{i},{i * i}\n" for i in range(6))
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "sentence"),
     [
         (f"x,y\n{ROWS}abc,3\n", r"'abc' in row 7, column 'x'"),
         (f"x,y\n{ROWS}3,abc\n", r"'abc' in row 7, column 'y'"),
@@ -352,38 +353,40 @@ ROWS = "".join(f"{i},{i * i}\n" for i in range(6))
         (bytes(range(256)), r"cannot read the table"),
     ],
 )
-def test_a_bad_table_gets_one_sentence(text: str | bytes, said: str, tmp_path: Path) -> None:
-    table = written(tmp_path, text)
+def test_an_invalid_table_is_refused_in_one_sentence(
+    text: str | bytes, sentence: str, tmp_path: Path
+) -> None:
+    table = write_table(tmp_path, text)
     message = refusal(lambda: table.columns)
     assert message.startswith("problem: ")
     assert "table.csv" in message
-    assert re.search(said, message)
+    assert re.search(sentence, message)
 
 
 @pytest.mark.parametrize("header", ["x,x,y", "x,y,y"])
-def test_columns_of_one_name_are_refused(header: str, tmp_path: Path) -> None:
+def test_duplicate_column_names_are_refused(header: str, tmp_path: Path) -> None:
     rows = "".join(f"{i},{i * i},{i**3}\n" for i in range(6))
-    assert "two columns named" in refusal(lambda: written(tmp_path, f"{header}\n{rows}").columns)
+    assert "two columns named" in refusal(lambda: write_table(tmp_path, f"{header}\n{rows}").columns)
 
 
-def test_a_column_may_be_named_like_a_missing_value(tmp_path: Path) -> None:
+def test_a_column_name_may_look_like_a_missing_value(tmp_path: Path) -> None:
     rows = "".join(f"{i},{i * i},{i**3},{i % 2}\n" for i in range(6))
-    table = written(tmp_path, f"NA,nan,null,None\n{rows}")
+    table = write_table(tmp_path, f"NA,nan,null,None\n{rows}")
     for target in ("NA", "nan", "null", "None"):
         others = tuple(name for name in ("NA", "nan", "null", "None") if name != target)
         assert Table(path=table.path, target=target).columns.features == others
 
 
-def test_columns_of_one_name_are_refused_in_parquet(tmp_path: Path) -> None:
+def test_duplicate_column_names_are_refused_in_parquet(tmp_path: Path) -> None:
     column = pa.array(range(6))
-    twice = pa.Table.from_arrays([column, column, column], names=["x", "x", "y"])
-    pq.write_table(twice, tmp_path / "table.parquet")
+    duplicated = pa.Table.from_arrays([column, column, column], names=["x", "x", "y"])
+    pq.write_table(duplicated, tmp_path / "table.parquet")
     refusal(lambda: Table(path=str(tmp_path / "table.parquet"), target="y").columns)
 
 
-def test_rows_of_more_cells_than_the_header_are_refused(tmp_path: Path) -> None:
+def test_rows_longer_than_the_header_are_refused(tmp_path: Path) -> None:
     rows = "".join(f"{i},{i * i},{i**3}\n" for i in range(6))
-    assert "cannot read the table" in refusal(lambda: written(tmp_path, f"x,y\n{rows}").columns)
+    assert "cannot read the table" in refusal(lambda: write_table(tmp_path, f"x,y\n{rows}").columns)
 
 
 @pytest.mark.parametrize(
@@ -398,7 +401,7 @@ def test_rows_of_more_cells_than_the_header_are_refused(tmp_path: Path) -> None:
     ],
     ids=["dates", "durations", "categories", "lists", "a missing whole number", "nothing"],
 )
-def test_a_column_that_holds_no_numbers_is_refused(column: pd.Series, tmp_path: Path) -> None:
+def test_a_column_without_numbers_is_refused(column: pd.Series, tmp_path: Path) -> None:
     pd.DataFrame({"x": column, "y": range(6)}).to_parquet(tmp_path / "table.parquet")
     table = Table(path=str(tmp_path / "table.parquet"), target="y")
     message = refusal(lambda: table.columns)
@@ -408,20 +411,22 @@ def test_a_column_that_holds_no_numbers_is_refused(column: pd.Series, tmp_path: 
 @pytest.mark.parametrize(
     "values", [[1e308, -1e308] * 3, [i * 1e-200 for i in range(6)]], ids=["huge", "tiny"]
 )
-def test_a_column_that_has_no_standard_deviation_is_refused(values: list[float]) -> None:
+def test_a_column_without_a_finite_positive_standard_deviation_is_refused(values: list[float]) -> None:
     frame = pd.DataFrame({"x": values, "y": range(6)})
     assert "column 'x'" in refusal(check_columns, frame, "y", "a table")
 
 
 @pytest.mark.parametrize("name", ["table.parquet", "table.csv"])
 @pytest.mark.parametrize("content", [b"", b"PAR1 and then none of it", b"\x00" * 100])
-def test_a_file_that_is_no_table_gets_one_sentence(name: str, content: bytes, tmp_path: Path) -> None:
-    table = written(tmp_path, content, name)
+def test_a_file_without_a_table_is_refused_in_one_sentence(
+    name: str, content: bytes, tmp_path: Path
+) -> None:
+    table = write_table(tmp_path, content, name)
     assert name in refusal(lambda: table.columns)
 
 
-def test_a_file_of_another_kind_gets_one_sentence(tmp_path: Path) -> None:
-    table = written(tmp_path, f"x,y\n{ROWS}", "table.xlsx")
+def test_a_file_with_an_unknown_suffix_is_refused_in_one_sentence(tmp_path: Path) -> None:
+    table = write_table(tmp_path, f"x,y\n{ROWS}", "table.xlsx")
     assert "'.xlsx', expected .csv or .parquet" in refusal(lambda: table.columns)
 
 
@@ -430,12 +435,12 @@ def test_a_file_of_another_kind_gets_one_sentence(tmp_path: Path) -> None:
     ["missing.csv", "missing/table.csv", "~nobody-of-that-name/table.csv", "a\0b.csv", "x" * 5000 + ".csv"],
     ids=["file", "folder", "user", "nul", "long"],
 )
-def test_a_path_that_leads_nowhere_gets_one_sentence(path: str) -> None:
+def test_a_path_without_a_file_is_refused_in_one_sentence(path: str) -> None:
     table = Table(path=path, target="y")
     assert refusal(lambda: table.columns).startswith("problem: ")
 
 
-def test_a_folder_gets_one_sentence(tmp_path: Path) -> None:
+def test_a_folder_is_refused_in_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "table.csv").mkdir()
     table = Table(path=str(tmp_path / "table.csv"), target="y")
     assert refusal(lambda: table.columns).startswith("problem: cannot read the table")
@@ -457,6 +462,6 @@ def test_a_folder_gets_one_sentence(tmp_path: Path) -> None:
         lambda: Ohm(intercept=1),
     ],
 )
-def test_a_problem_out_of_range_cannot_be_made(make: Callable[[], Problem]) -> None:
+def test_a_problem_with_invalid_arguments_is_refused(make: Callable[[], Problem]) -> None:
     with pytest.raises((ValueError, InputError)):
         make()

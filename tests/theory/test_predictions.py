@@ -18,8 +18,8 @@ def small(**fields: Any) -> Study:
     return Study(**given | {"replicates": 3, **fields})
 
 
-def predicted(study: Study) -> dict[Trial, Theory]:
-    """The predictions for each trial, without training any."""
+def predict_trials(study: Study) -> dict[Trial, Theory]:
+    """Return the predictions for each trial, without training."""
     clean, model = study.problem.draw(study.seed, study.replicates), study.problem.model
     predictions: dict[str, Theory] = {}
     for shard in cut_into_shards(study):
@@ -30,14 +30,14 @@ def predicted(study: Study) -> dict[Trial, Theory]:
     return {trial: predictions[trial.digest] for trial in study.trials}
 
 
-def measured(study: Study) -> list[TrialSummary]:
-    """Trained trials with their predictions."""
+def train_trials(study: Study) -> list[TrialSummary]:
+    """Return the summaries of trained trials, with their predictions."""
     return list(run(study).summaries)
 
 
-def names(study: Study) -> set[str]:
-    """What is said of any trial."""
-    return {name for said in predicted(study).values() for name in said}
+def predicted_names(study: Study) -> set[str]:
+    """Return the names of the predictions of any trial."""
+    return {name for theory in predict_trials(study).values() for name in theory}
 
 
 FROZEN = ["sequential", "shuffle-once", "signed", "easy-to-hard(surrogate=oracle)", "oscillating-in"]
@@ -45,7 +45,7 @@ FROZEN = ["sequential", "shuffle-once", "signed", "easy-to-hard(surrogate=oracle
 
 @pytest.mark.parametrize("tail", ["weight", "keep", "drop"])
 @pytest.mark.parametrize(("reduction", "lr"), [("mean", 0.3), ("sum", 0.03)])
-def test_a_repeated_order_ends_at_the_error_predicted(tail: str, reduction: str, lr: float) -> None:
+def test_a_repeated_order_ends_at_the_predicted_error(tail: str, reduction: str, lr: float) -> None:
     study = small(
         problem="linear(rows=50, val=1)",
         contaminations=["vertical(fraction=0.1, shift=10)"],
@@ -55,36 +55,37 @@ def test_a_repeated_order_ends_at_the_error_predicted(tail: str, reduction: str,
         reduction=reduction,
         epochs=120,
     )
-    for summary in measured(study):
-        said = summary.metrics["theory_frozen_error"]
-        assert summary.metrics["final_param_error"] == pytest.approx(said, rel=1e-6), summary.trial.label
+    for summary in train_trials(study):
+        expected = summary.metrics["theory_frozen_error"]
+        error = summary.metrics["final_param_error"]
+        assert error == pytest.approx(expected, rel=1e-6), summary.trial.label
 
 
-def test_a_table_s_error_is_from_its_own_fit() -> None:
+def test_the_predicted_error_of_a_table_is_relative_to_its_fit() -> None:
     study = small(
         problem="table(dataset=stackloss)", orders=["sequential"], batch_sizes=[4], lrs=[0.2], epochs=400
     )
-    (summary,) = measured(study)
-    said = summary.metrics["theory_frozen_error"]
-    assert summary.metrics["final_param_error"] == pytest.approx(said, rel=1e-3)
+    (summary,) = train_trials(study)
+    expected = summary.metrics["theory_frozen_error"]
+    assert summary.metrics["final_param_error"] == pytest.approx(expected, rel=1e-3)
 
 
 @pytest.mark.parametrize(
     "order",
     ["shuffled", "flip-flop", "with-replacement", "grab", "signed(level=batch)", "signed(surrogate=self)"],
 )
-def test_an_order_that_changes_has_no_such_limit(order: str) -> None:
-    assert "frozen_error" not in names(small(orders=[order]))
+def test_an_order_that_changes_has_no_frozen_error(order: str) -> None:
+    assert "frozen_error" not in predicted_names(small(orders=[order]))
 
 
-def test_neither_has_a_single_epoch_nor_another_loss_nor_what_expands() -> None:
-    assert "frozen_error" in names(small(orders=["sequential"]))
-    assert "frozen_error" not in names(small(orders=["sequential"], epochs=1))
-    assert "frozen_error" not in names(small(orders=["sequential"], losses=["l1", "huber"]))
-    assert "frozen_error" not in names(small(orders=["sequential"], lrs=[3.0]))
+def test_the_frozen_error_needs_several_epochs_squared_loss_and_stability() -> None:
+    assert "frozen_error" in predicted_names(small(orders=["sequential"]))
+    assert "frozen_error" not in predicted_names(small(orders=["sequential"], epochs=1))
+    assert "frozen_error" not in predicted_names(small(orders=["sequential"], losses=["l1", "huber"]))
+    assert "frozen_error" not in predicted_names(small(orders=["sequential"], lrs=[3.0]))
 
 
-def test_with_replacement_sgd_is_as_far_off_as_predicted() -> None:
+def test_sgd_with_replacement_has_the_predicted_stationary_error() -> None:
     study = small(
         problem="linear(noise=1.0, rows=256, val=1)",
         orders=["with-replacement"],
@@ -92,13 +93,13 @@ def test_with_replacement_sgd_is_as_far_off_as_predicted() -> None:
         replicates=400,
         epochs=3,
     )
-    for summary in measured(study):
+    for summary in train_trials(study):
         rms = np.sqrt(np.mean(summary.final_error**2))
         assert rms == pytest.approx(summary.theory["stationary_error"], rel=0.07)
 
 
 @pytest.mark.parametrize(
-    ("fields", "is_said"),
+    ("fields", "is_predicted"),
     [
         ({}, True),
         ({"orders": ["shuffled"]}, False),
@@ -111,34 +112,36 @@ def test_with_replacement_sgd_is_as_far_off_as_predicted() -> None:
     ],
     ids=str,
 )
-def test_nothing_is_stationary_but_equal_batches_with_replacement(
-    fields: Mapping[str, Any], is_said: bool
+def test_the_stationary_error_needs_equal_batches_drawn_with_replacement(
+    fields: Mapping[str, Any], is_predicted: bool
 ) -> None:
-    assert ("stationary_error" in names(small(**{"orders": ["with-replacement"], **fields}))) == is_said
+    assert (
+        "stationary_error" in predicted_names(small(**{"orders": ["with-replacement"], **fields}))
+    ) == is_predicted
 
 
-def test_the_edges_lie_between_what_stays_and_what_leaves() -> None:
-    (said,) = predicted(small(batch_sizes=[48], replicates=1)).values()
-    edge = said["mean_edge"]
-    stays, leaves = measured(
+def test_training_converges_below_the_edges_and_diverges_above() -> None:
+    (theory,) = predict_trials(small(batch_sizes=[48], replicates=1)).values()
+    edge = theory["mean_edge"]
+    below, above = train_trials(
         small(batch_sizes=[48], replicates=1, lrs=[0.98 * edge, 1.02 * edge], epochs=600)
     )
-    assert stays.final_error[0] < 0.1
-    assert leaves.histories["param_error"].median[-1] > 1e3
+    assert below.final_error[0] < 0.1
+    assert above.histories["param_error"].median[-1] > 1e3
     study = small(orders=["with-replacement"], batch_sizes=[1], replicates=64, epochs=40)
-    edge = next(iter(predicted(study).values()))["mean_square_edge"]
-    stays, leaves = measured(study.model_copy(update={"lrs": (0.7 * edge, 1.6 * edge)}))
-    assert stays.diverged_fraction == 0
-    assert leaves.diverged_fraction > 0.2
+    edge = next(iter(predict_trials(study).values()))["mean_square_edge"]
+    below, above = train_trials(study.model_copy(update={"lrs": (0.7 * edge, 1.6 * edge)}))
+    assert below.diverged_fraction == 0
+    assert above.diverged_fraction > 0.2
 
 
-def test_edges_are_those_of_the_rows_and_the_batches() -> None:
+def test_the_edges_depend_on_the_rows_and_the_reduction() -> None:
     fields: dict[str, Any] = {"contaminations": ["clean", "cluster(fraction=0.1, x=5, y=0, spread=1)"]}
-    mean, summed = predicted(small(**fields)), predicted(small(**fields, reduction="sum"))
-    for one, other in zip(mean.values(), summed.values(), strict=True):
-        assert one["mean_square_edge"] < one["mean_edge"]
+    mean, summed = predict_trials(small(**fields)), predict_trials(small(**fields, reduction="sum"))
+    for by_mean, by_sum in zip(mean.values(), summed.values(), strict=True):
+        assert by_mean["mean_square_edge"] < by_mean["mean_edge"]
         for name in ("mean_edge", "mean_square_edge"):
-            assert other[name] == pytest.approx(one[name] / 8)
+            assert by_sum[name] == pytest.approx(by_mean[name] / 8)
     clean, contaminated = mean.values()
     assert contaminated["mean_edge"] < 0.7 * clean["mean_edge"]
 
@@ -148,13 +151,13 @@ def test_edges_are_those_of_the_rows_and_the_batches() -> None:
     [{"losses": ["huber", "l1", "smooth-l1"]}, {"problem": "planck(form=scaled)", "sigmas": [3000]}],
     ids=str,
 )
-def test_no_edges_but_of_squared_loss_on_a_linear_model(fields: Mapping[str, Any]) -> None:
-    assert not {"mean_edge", "mean_square_edge"} & names(small(**fields))
+def test_the_edges_need_squared_loss_and_a_linear_model(fields: Mapping[str, Any]) -> None:
+    assert not {"mean_edge", "mean_square_edge"} & predicted_names(small(**fields))
 
 
-def test_rows_that_no_one_can_compute_with_are_left_alone() -> None:
+def test_rows_that_overflow_have_no_other_prediction_than_the_mean_edge() -> None:
     far = "cluster(fraction=0.1, x=1e200, y=1e200, spread=1)"
-    assert names(small(contaminations=[far], orders=["shuffled", "sequential"])) <= {"mean_edge"}
+    assert predicted_names(small(contaminations=[far], orders=["shuffled", "sequential"])) <= {"mean_edge"}
 
 
 def test_epochs_to_tolerance_follow_the_initial_scale() -> None:
@@ -168,14 +171,14 @@ def test_epochs_to_tolerance_follow_the_initial_scale() -> None:
             "replicates": 8,
         }
     )
-    seen = set()
-    for summary in measured(study):
-        if (said := summary.theory.get("epochs_to_tolerance", np.inf)) < study.epochs:
-            seen.add((summary.trial.loss.name, summary.trial.sigma))
-            found = summary.metrics["epochs_to_tolerance"]
-            assert said - 0.5 <= found <= 1.15 * said + 2, summary.trial.label
-    assert {("l2", 0.01), ("l2", 100.0), ("l1", 0.01), ("l1", 10.0), ("huber", 30.0)} <= seen
-    assert ("huber", 0.01) not in seen
+    tested = set()
+    for summary in train_trials(study):
+        if (expected := summary.theory.get("epochs_to_tolerance", np.inf)) < study.epochs:
+            tested.add((summary.trial.loss.name, summary.trial.sigma))
+            epochs = summary.metrics["epochs_to_tolerance"]
+            assert expected - 0.5 <= epochs <= 1.15 * expected + 2, summary.trial.label
+    assert {("l2", 0.01), ("l2", 100.0), ("l1", 0.01), ("l1", 10.0), ("huber", 30.0)} <= tested
+    assert ("huber", 0.01) not in tested
 
 
 @pytest.mark.parametrize(
@@ -193,9 +196,9 @@ def test_epochs_to_tolerance_follow_the_initial_scale() -> None:
     ],
     ids=str,
 )
-def test_no_epochs_where_the_law_does_not_hold(fields: Mapping[str, Any]) -> None:
-    assert "epochs_to_tolerance" in names(small())
-    assert "epochs_to_tolerance" not in names(small(**fields))
+def test_epochs_to_tolerance_are_not_predicted_if_an_assumption_fails(fields: Mapping[str, Any]) -> None:
+    assert "epochs_to_tolerance" in predicted_names(small())
+    assert "epochs_to_tolerance" not in predicted_names(small(**fields))
 
 
 OUTLIERS = {
@@ -207,19 +210,19 @@ OUTLIERS = {
 @pytest.mark.parametrize(
     ("loss", "bias"), [("l1", 0.3186), ("huber(delta=1.345)", 0.416), ("tukey(c=4.685)", 0.0)]
 )
-def test_the_intercept_s_bias_is_that_of_far_outliers(loss: str, bias: float) -> None:
-    """The first from Huber's formula, the second from the theory's own tests; beyond c Tukey's psi is 0."""
+def test_the_bias_agrees_with_that_of_distant_outliers(loss: str, bias: float) -> None:
+    """The values are those of `test_bias`: Huber (1964) for L1 and Huber; Tukey's psi is 0 beyond c."""
     for contamination in (
         "vertical(fraction=0.2, shift=100)",
         "vertical(fraction=0.2, shift=-100)",
         "gross-error(fraction=0.2, shift=100, spread=2)",
     ):
         fields = OUTLIERS | {"contaminations": [contamination], "losses": [loss]}
-        (said,) = predicted(small(**fields)).values()
-        assert said["bias"] == pytest.approx(bias, abs=1e-3)
+        (theory,) = predict_trials(small(**fields)).values()
+        assert theory["bias"] == pytest.approx(bias, abs=1e-3)
 
 
-def test_a_run_is_biased_as_predicted() -> None:
+def test_training_has_the_predicted_bias() -> None:
     study = small(
         problem="linear(noise=1.0)",
         contaminations=["vertical(fraction=0.2, shift=100)"],
@@ -228,7 +231,7 @@ def test_a_run_is_biased_as_predicted() -> None:
         epochs=30,
         replicates=16,
     )
-    for summary in measured(study):
+    for summary in train_trials(study):
         bias = summary.coefficients["b"] - 4.2
         assert bias == pytest.approx(summary.theory["bias"], abs=0.05)
 
@@ -253,15 +256,15 @@ def test_a_run_is_biased_as_predicted() -> None:
     ],
     ids=str,
 )
-def test_no_bias_where_outliers_are_not_far_to_one_side(fields: Mapping[str, Any]) -> None:
-    assert "bias" in names(small(**OUTLIERS, losses=["l1"]))
-    assert "bias" not in names(small(**{**OUTLIERS, "losses": ["l1"], **fields}))
+def test_the_bias_is_not_predicted_if_an_assumption_fails(fields: Mapping[str, Any]) -> None:
+    assert "bias" in predicted_names(small(**OUTLIERS, losses=["l1"]))
+    assert "bias" not in predicted_names(small(**{**OUTLIERS, "losses": ["l1"], **fields}))
 
 
-def test_what_is_said_is_finite_and_stands_among_the_metrics() -> None:
+def test_predictions_are_finite_and_recorded_as_metrics() -> None:
     study = small(lrs=[0.03, 3.0], orders=["shuffled", "sequential", "with-replacement"], epochs=2)
-    for summary in measured(study):
+    for summary in train_trials(study):
         assert np.isfinite(list(summary.theory.values())).all()
-        said = {name: value for name, value in summary.metrics.items() if name.startswith("theory_")}
-        assert said == {f"theory_{name}": value for name, value in summary.theory.items()}
-        assert said
+        recorded = {name: value for name, value in summary.metrics.items() if name.startswith("theory_")}
+        assert recorded == {f"theory_{name}": value for name, value in summary.theory.items()}
+        assert recorded
